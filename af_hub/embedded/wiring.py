@@ -1,0 +1,124 @@
+"""What every part of a facility on one machine has to know about the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from af_hub.embedded.layout import Layout
+    from af_hub.facility import FacilityConfig
+
+LOOPBACK = "127.0.0.1"
+"""Internal ports are bound to this address only, whatever ``--host`` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP ports of one facility; all but `public` are on loopback only.
+
+    Parameters
+    ----------
+    public
+        The address that users open: configurable-http-proxy.
+    hub
+        JupyterHub itself, behind the proxy.
+    proxy_api
+        The proxy's REST API, for the hub.
+    iam_https
+        The development IAM's machine endpoints.
+    iam_login
+        The development IAM's login page, plain http so that no browser warns.
+    storage
+        The WebDAV storage server.
+    gateway
+        Dask Gateway's API.
+    gateway_proxy_http
+        Listener of Dask Gateway's proxy for http; nothing is routed to it from outside.
+    gateway_proxy_tcp
+        Listener of Dask Gateway's proxy for TLS connections to schedulers.
+    gateway_proxy_api
+        REST API of Dask Gateway's proxy, for the gateway.
+    """
+
+    public: int
+    hub: int
+    proxy_api: int
+    iam_https: int
+    iam_login: int
+    storage: int
+    gateway: int
+    gateway_proxy_http: int
+    gateway_proxy_tcp: int
+    gateway_proxy_api: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Everything a starter may need.
+
+    Parameters
+    ----------
+    layout
+        Paths below the data folder.
+    ports
+        Ports of all parts.
+    host
+        Address that the public port is bound to.
+    instance
+        Stable id of the data folder; every process carries it as ``AF_INSTANCE``.
+    facility
+        The parsed facility file.
+    facility_file
+        Where `facility` was read from.
+    """
+
+    layout: Layout
+    ports: Ports
+    host: str
+    instance: str
+    facility: FacilityConfig
+    facility_file: Path
+
+    @property
+    def public_url(self) -> str:
+        """Address that a browser on this machine opens, without trailing slash."""
+        host = LOOPBACK if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.ports.public}"
+
+    @property
+    def hub_api_url(self) -> str:
+        """JupyterHub's REST API as services on this machine reach it, without the proxy."""
+        return f"http://{LOOPBACK}:{self.ports.hub}/hub/api"
+
+    @property
+    def issuer(self) -> str:
+        """Issuer of the development IAM, with its trailing slash."""
+        return f"https://{LOOPBACK}:{self.ports.iam_https}/"
+
+    @property
+    def iam_login_url(self) -> str:
+        """Address of the development IAM's login door, without trailing slash."""
+        return f"http://{LOOPBACK}:{self.ports.iam_login}"
+
+    @property
+    def storage_url(self) -> str:
+        """Address and token audience of the storage server, without trailing slash."""
+        return f"https://{LOOPBACK}:{self.ports.storage}"
+
+    @property
+    def gateway_url(self) -> str:
+        """Dask Gateway's API on its own port, without trailing slash."""
+        return f"http://{LOOPBACK}:{self.ports.gateway}"
+
+    @property
+    def gateway_public_url(self) -> str:
+        """Dask Gateway's API as users reach it, as a service of the hub."""
+        return f"{self.public_url}/services/dask-gateway"
+
+    @property
+    def gateway_proxy_url(self) -> str:
+        """Address of Dask Gateway's TLS proxy for clients."""
+        return f"gateway://{LOOPBACK}:{self.ports.gateway_proxy_tcp}"
