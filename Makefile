@@ -48,3 +48,70 @@ setup: $(VENV)/.facility ## Prepare this machine: environment, front end, proxy
 .PHONY: run
 run: $(VENV)/.facility ## Start a facility on this machine; options by ARGS="…"
 	@$(BIN)/analysis-facility run $(ARGS)
+
+# --- checks -----------------------------------------------------------------
+PYCODE := af_hub af_labextension tests tools docs/conf.py
+MARKDOWN := README.md CHANGELOG.md CONTRIBUTING.md docs
+FRONT := af_labextension
+
+$(FRONT)/node_modules/.installed: $(FRONT)/package.json $(FRONT)/package-lock.json
+	cd $(FRONT) && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: lint
+lint: $(VENV)/.dev $(FRONT)/node_modules/.installed ## Every static check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate --quiet af_hub af_labextension
+	$(BIN)/codespell
+	$(BIN)/mdformat --check $(MARKDOWN)
+	$(BIN)/yamllint --strict .
+	$(BIN)/djlint --check --lint --quiet af_hub
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/sp-repo-review . --show err
+	$(BIN)/python tools/check_tree.py
+	cd $(FRONT) && npm run --silent lint:check
+
+.PHONY: format
+format: $(VENV)/.dev $(FRONT)/node_modules/.installed ## Mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/mdformat $(MARKDOWN)
+	-$(BIN)/djlint --reformat --quiet af_hub
+	cd $(FRONT) && npm run --silent lint
+
+# Debian packages that the tests need: a browser. Installed only as root on Debian.
+APT_PACKAGES := chromium fonts-dejavu-core
+
+.PHONY: system
+system:
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Debian packages: $(APT_PACKAGES)"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT_PACKAGES) >/dev/null; \
+	else echo "chromium is missing: browser tests will skip (AF_REQUIRE=browser makes that a failure)"; fi
+
+.PHONY: test
+test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test, on JupyterHub 6.1 and 5.5
+	cd $(FRONT) && npm run --silent test
+	$(BIN)/pytest $(PYTEST_ARGS)
+	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+.PHONY: bench
+bench: $(VENV)/.dev setup system ## Measure the figures beside their targets and peers
+	$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/.dev ## Renew the lock files of the Python environments
+	$(BIN)/python tools/lock.py
+
+.PHONY: clean
+clean: ## Remove what was built here (never the data of a facility)
+	rm -rf $(VENV) $(VENV55) docs/_build $(FRONT)/{node_modules,lib,labextension}
+	find . -name __pycache__ -prune -exec rm -rf {} +

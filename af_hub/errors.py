@@ -72,7 +72,7 @@ class ComputeError(AFError):
 
 
 class SetupError(AFError):
-    """This machine lacks something; the message says what to install."""
+    """Something is missing on the machine; the message says what to install."""
 
 
 class Refusal(AFError):

@@ -1,0 +1,1 @@
+"""Real parts as fixtures, one module each."""

@@ -1,0 +1,45 @@
+"""Renew the hash-locked requirement files; no registry's address is written into them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+UV = Path(sys.executable).parent / "uv"
+OPTIONS = [
+    "--python-version=3.11",
+    "--universal",
+    "--generate-hashes",
+    "--upgrade",
+    "--quiet",
+    "--no-emit-index-url",
+    "--no-annotate",
+    "--no-header",
+]
+
+
+def compile_lock(output: str, *arguments: str) -> None:
+    """Write ``requirements/<output>`` from pyproject.toml and the given uv arguments."""
+    command = [str(UV), "pip", "compile", *OPTIONS, *arguments, "-o", f"requirements/{output}"]
+    print(f"requirements/{output}")
+    subprocess.run(command, check=True)
+
+
+def main() -> None:
+    """Renew all lock files; the developers' one holds to the versions that users get."""
+    facility = ("pyproject.toml", "--extra=facility", "--group=build")
+    with tempfile.TemporaryDirectory() as folder:
+        uv = Path(folder) / "bootstrap.in"
+        uv.write_text("uv\n")
+        hub55 = Path(folder) / "hub-5.5.in"
+        hub55.write_text("jupyterhub>=5.5.3,<6\n")
+        compile_lock("bootstrap.txt", str(uv))
+        compile_lock("facility.txt", *facility)
+        compile_lock("dev.txt", *facility, "--group=dev", "-c", "requirements/facility.txt")
+        compile_lock("hub-5.5.txt", *facility, "--group=test", "-c", str(hub55))
+
+
+if __name__ == "__main__":
+    main()
