@@ -1,0 +1,176 @@
+"""The Jupyter Server extension.
+
+It imports nothing heavy: it parses, authorises and streams. Other parts of the extension find what
+they need in the tornado settings, under the names in `af_labextension.settings`:
+
+``settings["af_hub_client"]``
+    `af_labextension.hub.HubClient`, or ``None`` in a Lab without a hub. ``await
+    client.lab_config()`` gives what the facility offers this user (the hub's ``GET lab``, kept for
+    a minute, still there while the hub restarts); ``client.api_token`` is the server's own hub
+    token, which services of the hub such as Dask Gateway take.
+``settings["af_tokens"]``
+    The token provider.
+
+Routes of the Dask panel come from ``af_labextension.clusters.handlers.handlers(settings)``.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Dict, List, TraitError, Unicode, default, validate
+
+from . import settings as names
+from .data.doors import Doors, door_from
+from .hub import HubAddress, HubClient
+from .secret import Secret
+from .tokens import handlers as token_handlers
+from .tokens.bearer_file import BearerFile
+from .tokens.file_provider import FileTokenProvider
+from .tokens.keeper import TokenKeeper
+from .tokens.provider import HubTokenProvider
+
+
+class FacilityExtension(ExtensionApp):
+    """The analysis facility in a Lab: tokens, storage, Dask clusters."""
+
+    name = "af_labextension"
+    extension_url = "/lab"
+    load_other_extensions = True
+
+    hub_api_url = Unicode(
+        help="""
+        Base URL of the hub's facility API, for example ``https://hub.example.org/hub/api/af``.
+
+        A server that JupyterHub started finds it in its environment (``AF_HUB_API``, else
+        ``JUPYTERHUB_API_URL``). Set it for a Lab on a remote site that reaches the hub by another
+        address. Empty without that environment means: no hub; then `storage_doors` and
+        `bearer_token_file` say what there is.
+
+        The server's hub token is sent to this address: it must be the hub.
+        """,
+    ).tag(config=True)
+
+    hub_ca_file = Unicode(
+        help="""
+        PEM file with the authorities to trust for the hub's https address.
+
+        Empty means the system's authorities, or those of ``SSL_CERT_FILE``. Needed only where the
+        hub has a certificate of an authority that the Lab's other programs do not trust.
+        """,
+    ).tag(config=True)
+
+    storage_doors = List(
+        Dict(),
+        help="""
+        Storage to show, instead of what the hub tells.
+
+        A list of dictionaries with ``name`` (letters, digits, ``.``, ``_``, ``-``), ``title``,
+        ``url`` (``https://host[:port]/folder``) and ``audience`` (name of the audience that the
+        tokens must have; ``None`` for a door that is open to all)::
+
+            c.FacilityExtension.storage_doors = [
+                {"name": "demo", "title": "Our storage",
+                 "url": "https://storage.example.org/store", "audience": "storage"},
+            ]
+
+        Tokens travel over https only; http is taken for this machine (127.0.0.1) alone.
+        """,
+    ).tag(config=True)
+
+    bearer_token_file = Unicode(
+        help="""
+        The bearer-token file (WLCG Bearer Token Discovery).
+
+        With a hub the extension keeps it valid: owner-only, replaced as a whole, renewed when three
+        quarters of a token's life have gone. Without a hub it only reads the file, and somebody
+        else renews it. The default is the environment variable ``BEARER_TOKEN_FILE``; empty means
+        that no file is kept. Choose a folder in memory (tmpfs) that nobody else can write to.
+        """,
+    ).tag(config=True)
+
+    @default("hub_api_url")
+    def _default_hub_api_url(self) -> str:
+        address = os.environ.get("AF_HUB_API", "")
+        if not address and (api := os.environ.get("JUPYTERHUB_API_URL", "")):
+            address = api.rstrip("/") + "/af"
+        return address
+
+    @default("bearer_token_file")
+    def _default_bearer_token_file(self) -> str:
+        return os.environ.get("BEARER_TOKEN_FILE", "")
+
+    @validate("storage_doors")
+    def _valid_doors(self, proposal: Any) -> Any:
+        for entry in proposal["value"]:
+            try:
+                door_from(entry)
+            except ValueError as error:
+                raise TraitError(str(error)) from error
+        return proposal["value"]
+
+    @validate("hub_api_url")
+    def _valid_hub_api_url(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        if value and not value.startswith(("http://", "https://")):
+            raise TraitError(f"hub_api_url must begin with https:// or http://, not {value!r}")
+        return value
+
+    def initialize_settings(self) -> None:
+        """Make the parts and lay them where the handlers find them."""
+        self._hub = self._make_hub()
+        self._doors = Doors(
+            [door_from(entry) for entry in self.storage_doors],
+            self._hub.lab_config if self._hub else None,
+        )
+        path = Path(self.bearer_token_file) if self.bearer_token_file else None
+        self._keeper: TokenKeeper | None = None
+        self._tokens: HubTokenProvider | FileTokenProvider
+        if self._hub is not None:
+            self._tokens = HubTokenProvider(self._hub.token)
+            if path is not None:
+                self._keeper = TokenKeeper(
+                    self._tokens, BearerFile(path), self._doors.first_audience
+                )
+        else:
+            self._tokens = FileTokenProvider(path)
+        self.settings.update(
+            {
+                names.HUB: self._hub,
+                names.TOKENS: self._tokens,
+                names.KEEPER: self._keeper,
+                names.DOORS: self._doors,
+            }
+        )
+
+    def _make_hub(self) -> HubClient | None:
+        """Return the way to the hub, if there is one."""
+        token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
+        if not self.hub_api_url or not token:
+            return None
+        return HubClient(HubAddress(self.hub_api_url, Secret(token), self.hub_ca_file or None))
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        self.handlers.extend(token_handlers.handlers())
+        if find_spec("af_labextension.clusters") and find_spec("af_labextension.clusters.handlers"):
+            from .clusters.handlers import handlers as cluster_handlers  # noqa: PLC0415
+
+            self.handlers.extend(cluster_handlers(self.settings))
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
+        """Begin to keep the token file, once the loop runs."""
+        if self._keeper is not None:
+            self._keeper.start()
+
+    async def stop_extension(self) -> None:
+        """Stop what runs in the background."""
+        if self._keeper is not None:
+            await self._keeper.stop()
+        await self._tokens.close()
+        if self._hub is not None:
+            self._hub.close()

@@ -1,0 +1,1 @@
+"""The facility's storage as the Lab shows it: listings and reading code."""

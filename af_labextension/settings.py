@@ -1,0 +1,18 @@
+"""Names under which the parts of the extension find each other in the tornado settings."""
+
+from __future__ import annotations
+
+HUB = "af_hub_client"
+"""`af_labextension.hub.HubClient`, or ``None`` in a Lab without a hub."""
+
+TOKENS = "af_tokens"
+"""`af_labextension.tokens.provider.TokenProvider`."""
+
+KEEPER = "af_token_keeper"
+"""`af_labextension.tokens.keeper.TokenKeeper`, or ``None`` where nobody keeps a token file."""
+
+DOORS = "af_doors"
+"""`af_labextension.data.doors.Doors`."""
+
+WEBDAV = "af_webdav"
+"""`af_labextension.data.webdav.WebDAV`."""

@@ -1,0 +1,1 @@
+"""Tokens in the Lab: where they come from, how they stay valid, the bearer-token file."""

@@ -1,0 +1,126 @@
+"""The background task that keeps ``$BEARER_TOKEN_FILE`` valid."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from af_labextension.errors import FileTrouble, LabError
+
+from .model import Token, TokenState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .bearer_file import BearerFile
+    from .provider import TokenProvider
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAP = 30.0
+"""Seconds. A sleep does not count the time that a suspended laptop was away, and a clock may be
+set: so the wall clock is looked at this often."""
+
+RETRY_PAUSE = 5.0
+"""Seconds between attempts while the hub or the disk fails; the provider may ask for more."""
+
+SHORTEST_NAP = 1.0
+"""Seconds. A token that is born nearly dead must not make the keeper spin."""
+
+
+class TokenKeeper:
+    """Keep one token file valid from `start` to `stop`.
+
+    Parameters
+    ----------
+    provider
+        Where tokens come from.
+    file
+        Where they go.
+    audience
+        Gives the name of the audience. It is asked for again until it is known, since the hub
+        may be away when the Lab starts. ``None`` as an answer means that there is nothing to
+        keep now.
+    clock, sleep
+        Seconds since the epoch, and waiting; a test gives its own.
+    """
+
+    def __init__(
+        self,
+        provider: TokenProvider,
+        file: BearerFile,
+        audience: Callable[[], Awaitable[str | None]],
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._provider = provider
+        self._file = file
+        self._audience = audience
+        self._clock = clock
+        self._sleep = sleep
+        self._task: asyncio.Task[None] | None = None
+        self._known: str | None = None
+        self._wrote = False
+        self._trouble: LabError | None = None
+
+    def start(self) -> None:
+        """Begin keeping the file."""
+        self._task = asyncio.create_task(self._keep(), name="af-token-keeper")
+
+    async def stop(self) -> None:
+        """End, and take the file away: the server that it served ends too."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        if self._wrote:
+            await asyncio.to_thread(self._file.remove)
+
+    def refine(self, state: TokenState) -> TokenState:
+        """Add to a token's state that its file cannot be written, if that is so."""
+        if self._trouble is None:
+            return state
+        return TokenState(state.audience, "error", state.expires_at, self._trouble.message)
+
+    async def _keep(self) -> None:
+        """Go round for ever: no trouble may end it."""
+        await asyncio.to_thread(self._file.sweep)
+        while True:
+            try:
+                due = await self._round()
+            except (
+                Exception
+            ):  # a fault of ours must cost one round, not the token of a night's work
+                log.exception("token keeper")
+                due = self._clock() + LONGEST_NAP
+            nap = min(LONGEST_NAP, max(SHORTEST_NAP, due - self._clock()))
+            await self._sleep(nap)
+
+    async def _round(self) -> float:
+        """Renew the file if it is time; return when to come again, seconds since the epoch."""
+        try:
+            if self._known is None or self._clock() >= self._provider.renew_at(self._known):
+                self._known = await self._audience()
+            if self._known is None:
+                return self._clock() + LONGEST_NAP
+            token = await self._provider.token(self._known)
+            await self._put(token)
+        except LabError as error:
+            self._trouble = error if isinstance(error, FileTrouble) else None
+            log.warning("token file not renewed: %s %s", error.code, error.detail)
+            later = self._provider.renew_at(self._known) if self._known else 0.0
+            return max(later, self._clock() + RETRY_PAUSE)
+        self._trouble = None
+        return self._provider.renew_at(self._known)
+
+    async def _put(self, token: Token) -> None:
+        """Write the token unless the file holds it already; somebody may have removed it."""
+        if not await asyncio.to_thread(self._file.holds, token.value):
+            await asyncio.to_thread(self._file.write, token.value)
+            self._wrote = True
+            log.info("token file renewed, valid for %.0f s", token.seconds_left(self._clock()))

@@ -1,0 +1,123 @@
+"""What a token is in the Lab."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from af_labextension.errors import NotAnswering
+from af_labextension.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+State = Literal["valid", "refreshing", "expired", "error"]
+"""How a token stands, in the words of ``GET af/status``."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,65535}=*")
+"""The form of a bearer token, RFC 6750 section 2.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token for one audience.
+
+    Parameters
+    ----------
+    value
+        The token itself.
+    audience
+        Name that the facility gave to the audience, for example ``storage``.
+    obtained_at
+        When it came in, seconds since the epoch on the Lab's clock.
+    expires_at
+        When it ends, seconds since the epoch on the Lab's clock.
+    scope
+        Granted scopes, separated by spaces.
+    issuer
+        Address of the identity provider.
+    """
+
+    value: Secret
+    audience: str
+    obtained_at: float
+    expires_at: float
+    scope: str = ""
+    issuer: str = ""
+
+    def seconds_left(self, now: float) -> float:
+        """Return the seconds until the token ends; negative afterwards."""
+        return self.expires_at - now
+
+    def renew_at(self, share: float = 0.75) -> float:
+        """Return the moment when `share` of the token's life has gone."""
+        return self.obtained_at + share * (self.expires_at - self.obtained_at)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """What the user sees of a token: never the token.
+
+    Parameters
+    ----------
+    audience
+        Name of the audience.
+    state
+        ``valid``, ``refreshing``, ``expired`` or ``error``.
+    expires_at
+        Seconds since the epoch, ``None`` where there is no token.
+    message
+        What is wrong and what to do, ``None`` where nothing is.
+    """
+
+    audience: str
+    state: State
+    expires_at: float | None = None
+    message: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row of ``GET af/status``."""
+        return {
+            "audience": self.audience,
+            "state": self.state,
+            "expires_at": self.expires_at,
+            "message": self.message,
+        }
+
+
+def token_from_answer(answer: Mapping[str, Any], audience: str, now: float) -> Token:
+    """Read the hub's answer to ``GET token?audience=NAME``.
+
+    The end of life is counted from `now` by ``expires_in``, so that a Lab whose clock is wrong
+    still renews in time; ``expires_at`` serves where ``expires_in`` is missing.
+
+    Raises
+    ------
+    NotAnswering
+        ``hub-garbage``: the answer is not what the hub promises. Nothing in it is repaired.
+    """
+    value = answer.get("access_token")
+    life = answer.get("expires_in")
+    if life is None and isinstance(answer.get("expires_at"), int | float):
+        life = answer["expires_at"] - now
+    if (
+        not isinstance(value, str)
+        or not _TOKEN.fullmatch(value)
+        or isinstance(life, bool)
+        or not isinstance(life, int | float)
+        or not 0 < life < 366 * 86400
+    ):
+        raise NotAnswering(
+            "hub-garbage",
+            "The hub gave an answer that is not a token. Tell the facility's support.",
+            detail=f"keys {sorted(map(str, answer))[:20]}",
+        )
+    return Token(
+        value=Secret(value),
+        audience=audience,
+        obtained_at=now,
+        expires_at=now + life,
+        scope=str(answer.get("scope") or ""),
+        issuer=str(answer.get("issuer") or ""),
+    )

@@ -1,0 +1,164 @@
+"""Valid tokens for whoever asks, with as few questions to the hub as possible."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from af_labextension.errors import LabError, Refused
+
+from .model import Token, TokenState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+RENEW_SHARE = 0.75
+"""Share of a token's life after which a new one is asked for."""
+
+JITTER = 0.05
+"""The share is lowered by up to this much, so that a thousand Labs do not ask in one second."""
+
+MINIMUM_LEFT = 20.0
+"""Seconds a token must have left to be handed out while a newer one cannot be had."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between attempts while the hub fails: doubled from the first to the longest."""
+
+
+class TokenProvider(Protocol):
+    """Where tokens come from."""
+
+    async def token(self, audience: str, *, refused: Token | None = None) -> Token:
+        """Return a token that is valid now.
+
+        Parameters
+        ----------
+        audience
+            Name of the audience.
+        refused
+            A token that a service just refused: another one is wanted.
+
+        Raises
+        ------
+        LabError
+            There is none to be had; the sentence says why.
+        """
+
+    def state(self, audience: str) -> TokenState:
+        """Tell how the token for an audience stands."""
+
+    def renew_at(self, audience: str) -> float:
+        """Return when to ask for `token` again, seconds since the epoch."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is known about one audience."""
+
+    token: Token | None = None
+    renew_at: float = 0.0
+    flight: asyncio.Task[Token] | None = None
+    error: LabError | None = None
+    failures: int = 0
+    not_before: float = 0.0
+
+
+class HubTokenProvider:
+    """Tokens from the hub: kept per audience, fetched once for all who wait, renewed early.
+
+    Parameters
+    ----------
+    fetch
+        Gives a new token for an audience, as `af_labextension.hub.HubClient.token` does.
+    clock
+        Seconds since the epoch.
+    rng
+        Random numbers for the jitter.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[str], Awaitable[Token]],
+        *,
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._entries: dict[str, _Entry] = {}
+
+    async def token(self, audience: str, *, refused: Token | None = None) -> Token:
+        """Return a valid token; see `TokenProvider.token`."""
+        entry = self._entries.setdefault(audience, _Entry())
+        now = self._clock()
+        kept = entry.token
+        if kept is not None and refused is not None and kept.value == refused.value:
+            kept = None
+        if kept is not None and now < entry.renew_at and kept.seconds_left(now) > 0:
+            return kept
+        try:
+            if entry.flight is None and entry.error is not None and now < entry.not_before:
+                raise entry.error
+            return await self._join_flight(audience, entry)
+        except LabError:
+            if kept is not None and kept.seconds_left(self._clock()) > MINIMUM_LEFT:
+                return kept
+            raise
+
+    async def _join_flight(self, audience: str, entry: _Entry) -> Token:
+        """Wait for the request under way, or start one; a waiter that leaves does not stop it."""
+        if entry.flight is None:
+            entry.flight = asyncio.create_task(self._fly(audience, entry))
+        return await asyncio.shield(entry.flight)
+
+    async def _fly(self, audience: str, entry: _Entry) -> Token:
+        """Fetch one token and note how it went."""
+        try:
+            token = await self._fetch(audience)
+        except LabError as error:
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(entry.failures, 10))
+            entry.failures += 1
+            entry.error = error
+            entry.not_before = self._clock() + pause * (1 - JITTER * self._rng.random())
+            log.warning("no token for %s: %s %s", audience, error.code, error.detail)
+            raise
+        else:
+            entry.token, entry.error, entry.failures = token, None, 0
+            entry.renew_at = token.renew_at(RENEW_SHARE - JITTER * self._rng.random())
+            return token
+        finally:
+            entry.flight = None
+
+    def renew_at(self, audience: str) -> float:
+        """Return when to ask again: early in a token's last quarter, or after the pause."""
+        entry = self._entries.get(audience)
+        if entry is None:
+            return 0.0
+        return entry.renew_at if entry.error is None else entry.not_before
+
+    def state(self, audience: str) -> TokenState:
+        """Tell how a token stands; a trouble that waiting cures is told, but is not an error yet."""
+        entry = self._entries.get(audience, _Entry())
+        message = entry.error.message if entry.error else None
+        if entry.token is None:
+            return TokenState(audience, "error" if entry.error else "refreshing", None, message)
+        expires_at = entry.token.expires_at
+        if isinstance(entry.error, Refused):
+            return TokenState(audience, "error", expires_at, message)
+        if entry.token.seconds_left(self._clock()) <= 0:
+            return TokenState(audience, "expired", expires_at, message)
+        return TokenState(audience, "refreshing" if entry.flight else "valid", expires_at, message)
+
+    async def close(self) -> None:
+        """Stop requests under way."""
+        flights = [entry.flight for entry in self._entries.values() if entry.flight]
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
