@@ -43,7 +43,9 @@ def problems(path: Path) -> list[str]:
     code = path.suffix in {".py", ".ts", ".tsx"} and path.parts[0] != "tests"
     if code and lines > LIMIT and str(path) not in LONGER_BECAUSE:
         found.append(f"{path}: {lines} lines; over {LIMIT} wants splitting")
-    if any(mark in str(path) for mark in LOCKS) and re.search(r"https?://[^\"\s]*\.(whl|tgz|gz)", text):
+    if any(mark in str(path) for mark in LOCKS) and re.search(
+        r"https?://[^\"\s]*\.(whl|tgz|gz)", text
+    ):
         found.append(f"{path}: names a registry host")
     return found
 

@@ -1,0 +1,1 @@
+"""Measure the figures the project promises, beside their targets and peers: ``make bench``."""

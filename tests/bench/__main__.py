@@ -1,0 +1,29 @@
+"""Entry point: ``make bench`` or ``make bench ARGS="lab_start zmumu"``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.figure import Figure, table
+
+NAMES = ("lab_start", "start", "clicks", "zmumu")
+
+
+def main(arguments: list[str]) -> None:
+    """Run the named benches, all without names, and print one table."""
+    unknown = set(arguments) - set(NAMES)
+    if unknown:
+        sys.exit(f"no bench named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    figures: list[Figure] = []
+    for name in arguments or NAMES:
+        print(f"… {name}", file=sys.stderr, flush=True)
+        figures += importlib.import_module(f"bench.{name}").measure()
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
