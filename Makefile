@@ -51,7 +51,7 @@ run: $(VENV)/.facility ## Start a facility on this machine; options by ARGS="…
 
 # --- checks -----------------------------------------------------------------
 PYCODE := af_hub af_labextension tests tools docs/conf.py
-MARKDOWN := README.md CHANGELOG.md CONTRIBUTING.md docs
+MARKDOWN := $(shell git ls-files '*.md')
 FRONT := af_labextension
 
 $(FRONT)/node_modules/.installed: $(FRONT)/package.json $(FRONT)/package-lock.json
