@@ -31,6 +31,10 @@ class Part:
         not up yet.
     address
         Where the part listens, for the table that ``run`` prints.
+    after
+        Names of parts that must be ready before this one is started.
+    restarted
+        Called when the part is ready again after it died, to give back what it lost.
     start_timeout
         Seconds that the part has to become ready.
     stop_timeout
@@ -43,5 +47,7 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], Awaitable[bool]] = field(kw_only=True)
     address: str = ""
+    after: tuple[str, ...] = ()
+    restarted: Callable[[], Awaitable[None]] | None = None
     start_timeout: float = 60.0
     stop_timeout: float = 10.0

@@ -85,8 +85,17 @@ class Wiring:
     @property
     def public_url(self) -> str:
         """Address that a browser on this machine opens, without trailing slash."""
-        host = LOOPBACK if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.ports.public}"
+        return f"http://{_in_url(self.local_host)}:{self.ports.public}"
+
+    @property
+    def local_host(self) -> str:
+        """Address by which this machine itself reaches the public port."""
+        return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)  # noqa: S104  not bound
+
+    @property
+    def bind_url(self) -> str:
+        """Address that the proxy is bound to."""
+        return f"http://{_in_url(self.host)}:{self.ports.public}"
 
     @property
     def hub_api_url(self) -> str:
@@ -100,8 +109,8 @@ class Wiring:
 
     @property
     def iam_login_url(self) -> str:
-        """Address of the development IAM's login door, without trailing slash."""
-        return f"http://{LOOPBACK}:{self.ports.iam_login}"
+        """Login door of the development IAM, on the address that users open; no trailing slash."""
+        return f"http://{_in_url(self.local_host)}:{self.ports.iam_login}"
 
     @property
     def storage_url(self) -> str:
@@ -122,3 +131,7 @@ class Wiring:
     def gateway_proxy_url(self) -> str:
         """Address of Dask Gateway's TLS proxy for clients."""
         return f"gateway://{LOOPBACK}:{self.ports.gateway_proxy_tcp}"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,141 @@
+"""Choosing the TCP ports of a facility, and keeping them from start to start.
+
+Addresses with these ports stand in the facility file, in users' notebooks and in tokens, so a
+port is kept as long as nobody else sits on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from af_hub.embedded.files import write_atomically
+from af_hub.embedded.wiring import LOOPBACK, Ports
+from af_hub.errors import SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTERNAL = tuple(field.name for field in dataclasses.fields(Ports) if field.name != "public")
+"""Names of the ports that are chosen here; the public one is the administrator's choice."""
+
+RANGE = range(18000, 30000)
+"""Below the ports that Linux gives to outgoing connections (32768 and up): one of those could
+sit on a kept port at the next start, and the issuer's address would have to change."""
+
+
+def is_free(host: str, port: int) -> bool:
+    """Tell whether a server could listen on `port` of `host` now.
+
+    Raises
+    ------
+    SetupError
+        ``host-unknown`` if this machine has no such address,
+        ``port-not-allowed`` if the system reserves the port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # servers set it too: without it, connections in TIME_WAIT would count as taken
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError as error:
+            raise SetupError(
+                "port-not-allowed",
+                f"Port {port} is reserved for the system. Choose one above 1023 with --port.",
+            ) from error
+        except socket.gaierror as error:
+            raise _unknown(host) from error
+        except OSError as error:
+            if error.errno == 99:  # EADDRNOTAVAIL
+                raise _unknown(host) from error
+            return False
+    return True
+
+
+def _unknown(host: str) -> SetupError:
+    return SetupError("host-unknown", f"This machine has no address {host}. Leave --host away.")
+
+
+def require_public_port(host: str, port: int) -> None:
+    """Check the port that users open.
+
+    Raises
+    ------
+    SetupError
+        ``port-taken`` with the next step.
+    """
+    if not is_free(host, port):
+        raise SetupError(
+            "port-taken",
+            f"Port {port} of {host} is taken by another program. "
+            f"Choose another one: analysis-facility run --port {_suggestion(host, port)}",
+        )
+
+
+def _suggestion(host: str, port: int) -> int:
+    following = range(port + 1, min(port + 50, 65536))
+    return next((number for number in following if is_free(host, number)), 0)
+
+
+def choose_ports(path: Path, *, public: int) -> Ports:
+    """Return the ports of a facility: kept ones where still free, else new ones.
+
+    Parameters
+    ----------
+    path
+        JSON file that keeps them.
+    public
+        The port that users open.
+    """
+    kept = read_ports(path)
+    chosen = {"public": public}
+    for name in INTERNAL:
+        number = kept.get(name, 0)
+        while number in {0, *chosen.values()} or not is_free(LOOPBACK, number):
+            number = RANGE.start + secrets.randbelow(len(RANGE))
+        chosen[name] = number
+    return Ports(**chosen)
+
+
+def read_ports(path: Path) -> dict[str, int]:
+    """Return the ports of the last start by name; empty before the first one."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    if not isinstance(stored, dict):
+        return {}
+    return {
+        name: number
+        for name, number in stored.items()
+        if isinstance(number, int) and 0 < number < 65536
+    }
+
+
+def keep_ports(path: Path, ports: Ports) -> None:
+    """Write `ports` for the next start."""
+    write_atomically(path, json.dumps(dataclasses.asdict(ports), indent=1) + "\n")
+
+
+def move_addresses(text: str, before: dict[str, int], after: Ports) -> str:
+    """Return a facility file's text with loopback addresses on the new ports.
+
+    Only ``127.0.0.1:PORT`` with a port of the last start is changed, in one pass, so that ports
+    may swap; everything that a person wrote stays, comments too.
+    """
+    moved = {
+        number: getattr(after, name)
+        for name, number in before.items()
+        if getattr(after, name, number) != number
+    }
+
+    def new(match: re.Match[str]) -> str:
+        number = int(match[1])
+        return f"{LOOPBACK}:{moved.get(number, number)}"
+
+    return re.sub(rf"(?<![\w.]){re.escape(LOOPBACK)}:([0-9]{{1,5}})(?![0-9])", new, text)
