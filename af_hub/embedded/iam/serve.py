@@ -1,0 +1,119 @@
+"""Two doors in one process, on cheroot."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from cheroot.ssl.builtin import BuiltinSSLAdapter
+from cheroot.wsgi import Server as WSGIServer
+
+from af_hub.embedded.iam.login import login_app
+from af_hub.embedded.iam.machine import machine_app
+from af_hub.embedded.iam.provider import Provider
+
+if TYPE_CHECKING:
+    from af_hub.embedded.iam.config import IAMConfig
+
+log = logging.getLogger("af_hub.iam")
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_THREADS = 8
+
+
+class AccessLog:
+    """Logs method, path, status and time of each request.
+
+    Never the query, a header or a body: codes, tokens and secrets travel there.
+
+    Parameters
+    ----------
+    app
+        The application.
+    door
+        Name of the door, for the log line.
+    """
+
+    def __init__(self, app: WSGIApp, door: str) -> None:
+        self._app = app
+        self._door = door
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        started = time.monotonic()
+
+        def log_and_start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            log.info(
+                "%s %s %s %s %.1f ms",
+                self._door,
+                environ.get("REQUEST_METHOD", ""),
+                repr(environ.get("PATH_INFO", "")[:80]),
+                status[:3],
+                1000 * (time.monotonic() - started),
+            )
+            return start_response(status, headers, *rest)
+
+        return self._app(environ, log_and_start)
+
+
+class Doors:
+    """The running servers.
+
+    Parameters
+    ----------
+    config
+        Where to listen and where the state lies.
+
+    Raises
+    ------
+    OSError
+        If a port is taken.
+    """
+
+    def __init__(self, config: IAMConfig) -> None:
+        self._provider = Provider.build(config)
+        machine = WSGIServer(
+            (config.host, config.https_port),
+            AccessLog(machine_app(self._provider), "machine"),
+            numthreads=_THREADS,
+        )
+        machine.ssl_adapter = BuiltinSSLAdapter(str(config.certificate), str(config.key))
+        login = WSGIServer(
+            (config.host, config.login_port),
+            AccessLog(login_app(self._provider), "login"),
+            numthreads=_THREADS,
+        )
+        self._servers = (machine, login)
+        for server in self._servers:
+            server.server_name = "af-iam"
+            server.prepare()
+        self._threads = [
+            threading.Thread(target=server.serve, daemon=True) for server in self._servers
+        ]
+        for thread in self._threads:
+            thread.start()
+        log.info("issuer %s, login page %s", config.issuer, config.login_url)
+
+    def close(self) -> None:
+        """Stop both doors and close the database."""
+        for server in self._servers:
+            server.stop()
+        for thread in self._threads:
+            thread.join(5)
+        self._provider.store.close()
+
+
+def run(config: IAMConfig) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    doors = Doors(config)
+    stop.wait()
+    doors.close()

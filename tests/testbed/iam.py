@@ -1,0 +1,277 @@
+"""A real development IAM in a process of its own, and a browser without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.cookiejar
+import json
+import re
+import secrets
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+
+import pytest
+
+from af_hub.embedded.files import write_atomically
+from af_hub.embedded.iam.config import ClientConfig, IAMConfig
+from af_hub.embedded.iam.people import DEMO_PASSWORD
+from af_hub.embedded.iam.store import Store
+from af_hub.embedded.layout import Layout
+from af_hub.embedded.pki import ensure_pki
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import Message
+
+LOGIN_SCOPE = (
+    "openid profile email offline_access wlcg.groups "
+    "storage.read:/store/cms storage.read:/store/atlas storage.read:/store/open"
+)
+CALLBACK = "http://127.0.0.1:9/hub/oauth_callback"
+"""Redirect URI of logins in which no hub takes part; port 9 (discard) is never opened."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that the system just gave away."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Message
+    text: str
+    url: str
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.text)
+
+    @property
+    def location(self) -> str:
+        """Where a redirect leads, absolute."""
+        return urljoin(self.url, self.headers["Location"] or "")
+
+
+class Browser:
+    """Cookies and single steps; redirects are followed only on request."""
+
+    def __init__(self, ca: Path | None = None) -> None:
+        self.jar = http.cookiejar.CookieJar()
+        context = ssl.create_default_context(cafile=str(ca) if ca else None)
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPCookieProcessor(self.jar),
+            urllib.request.HTTPSHandler(context=context),
+            _NoRedirect(),
+        )
+
+    def send(
+        self,
+        url: str,
+        form: dict[str, str] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        method: str | None = None,
+    ) -> Answer:
+        """Make one request; no redirect is followed, no status raises."""
+        body = None if form is None else urlencode(form).encode()
+        request = urllib.request.Request(url, body, headers or {}, method=method)
+        try:
+            with self._opener.open(request, timeout=20) as answer:
+                return Answer(
+                    answer.status, answer.headers, answer.read().decode("utf-8", "replace"), url
+                )
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(
+                    error.code, error.headers, error.read().decode("utf-8", "replace"), url
+                )
+
+    def follow(self, answer: Answer, *, until: str = "\0", limit: int = 12) -> Answer:
+        """Follow redirects until an address starts with `until` or a page comes."""
+        for _ in range(limit):
+            if not 300 <= answer.status < 400 or answer.location.startswith(until):
+                return answer
+            answer = self.send(answer.location)
+        raise AssertionError(f"more than {limit} redirects, last to {answer.location}")
+
+    def log_in(self, page: Answer, username: str, password: str = DEMO_PASSWORD) -> Answer:
+        """Fill in the login page of the development IAM; returns the answer to the form."""
+        token = re.search(r'name="form" value="([^"]+)"', page.text)
+        assert token, page.text[:500]
+        return self.send(page.url, {"form": token[1], "username": username, "password": password})
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+@dataclass
+class IAM:
+    """A development IAM and what tests need to talk to it."""
+
+    layout: Layout
+    config: IAMConfig
+    process: subprocess.Popen[bytes]
+    secret: str = field(repr=False)
+
+    @property
+    def issuer(self) -> str:
+        """Issuer with its slash."""
+        return self.config.issuer
+
+    @property
+    def client(self) -> ClientConfig:
+        """The hub's client."""
+        return self.config.clients[0]
+
+    @property
+    def log(self) -> str:
+        """Everything that the process has written."""
+        return self.layout.log("iam").read_text(encoding="utf-8")
+
+    def browser(self) -> Browser:
+        """Return a browser that has never been here."""
+        return Browser(self.layout.ca_bundle)
+
+    def post(self, path: str, **form: str) -> Answer:
+        """Post a form to the machine door, authenticated as the hub's client."""
+        basic = base64.b64encode(f"{self.client.client_id}:{self.secret}".encode()).decode()
+        return self.browser().send(
+            self.issuer + path, form, headers={"Authorization": f"Basic {basic}"}
+        )
+
+    def code(self, username: str, scope: str = LOGIN_SCOPE, **more: str) -> tuple[str, str]:
+        """Log in as a browser would; returns code and PKCE verifier."""
+        verifier = secrets.token_urlsafe(48)
+        digest = hashlib.sha256(verifier.encode()).digest()
+        query = {
+            "response_type": "code",
+            "client_id": self.client.client_id,
+            "redirect_uri": CALLBACK,
+            "scope": scope,
+            "state": "s",
+            "nonce": "n-0S6_WzA2Mj",
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        } | more
+        browser = self.browser()
+        page = browser.send(f"{self.config.login_url}authorize?{urlencode(query)}")
+        answer = browser.follow(browser.log_in(page, username), until=CALLBACK)
+        return parse_qs(urlsplit(answer.location).query)["code"][0], verifier
+
+    def log_in(self, username: str, scope: str = LOGIN_SCOPE, **more: str) -> dict[str, Any]:
+        """Return the token answer of a complete login."""
+        code, verifier = self.code(username, scope, **more)
+        answer = self.post(
+            "token",
+            grant_type="authorization_code",
+            code=code,
+            redirect_uri=CALLBACK,
+            code_verifier=verifier,
+        )
+        assert answer.status == 200, answer.text
+        tokens: dict[str, Any] = answer.json
+        return tokens
+
+    def exchange(self, token: str, scope: str, **more: str) -> Answer:
+        """Exchange an access token for a narrower one."""
+        return self.post(
+            "token",
+            grant_type="urn:ietf:params:oauth:grant-type:token-exchange",
+            subject_token=token,
+            subject_token_type="urn:ietf:params:oauth:token-type:access_token",
+            scope=scope,
+            **more,
+        )
+
+    def people(self) -> Store:
+        """Open the accounts, to change groups or disable somebody while it runs."""
+        return Store(self.config.data / "iam.sqlite")
+
+    def stop(self) -> None:
+        """Stop the process."""
+        self.process.terminate()
+        assert self.process.wait(15) == 0
+
+    def start(self) -> None:
+        """Start it (again) on the same state and ports."""
+        path = self.layout.iam / "config.json"
+        write_atomically(path, self.config.model_dump_json())
+        with self.layout.log("iam").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "af_hub.embedded.iam", "--config", str(path)],
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.browser().send(f"{self.issuer}.well-known/openid-configuration")
+                self.browser().send(self.config.login_url)
+            except urllib.error.URLError:
+                assert self.process.poll() is None, self.log
+                assert time.monotonic() < deadline, self.log
+                time.sleep(0.05)
+            else:
+                return
+
+
+def start_iam(root: Path, *, callbacks: tuple[str, ...] = (), **client: Any) -> IAM:
+    """Start a development IAM with its state below `root`; the caller stops it."""
+    layout = Layout(root)
+    layout.create()
+    ensure_pki(layout)
+    secret = secrets.token_hex(32)
+    write_atomically(layout.secret("hub-client-secret"), secret)
+    https_port, login_port = free_ports(2)
+    config = IAMConfig(
+        https_port=https_port,
+        login_port=login_port,
+        certificate=layout.server_certificate,
+        key=layout.server_key,
+        data=layout.iam,
+        clients=(
+            ClientConfig(
+                client_id="af-hub",
+                secret_file=layout.secret("hub-client-secret"),
+                redirect_uris=(CALLBACK, *callbacks),
+                **client,
+            ),
+        ),
+    )
+    never = subprocess.Popen([sys.executable, "-c", ""])
+    never.wait()
+    iam = IAM(layout, config, never, secret)
+    iam.start()
+    return iam
+
+
+@pytest.fixture(scope="session")
+def iam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IAM]:
+    """Give a development IAM that all tests share; change nobody's groups in it."""
+    running = start_iam(tmp_path_factory.mktemp("iam"))
+    yield running
+    running.stop()
