@@ -25,7 +25,9 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Dict, List, TraitError, Unicode, default, validate
 
 from . import settings as names
+from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
+from .data.webdav import WebDAV
 from .hub import HubAddress, HubClient
 from .secret import Secret
 from .tokens import handlers as token_handlers
@@ -138,12 +140,14 @@ class FacilityExtension(ExtensionApp):
                 )
         else:
             self._tokens = FileTokenProvider(path)
+        self._webdav = WebDAV(self._tokens)
         self.settings.update(
             {
                 names.HUB: self._hub,
                 names.TOKENS: self._tokens,
                 names.KEEPER: self._keeper,
                 names.DOORS: self._doors,
+                names.WEBDAV: self._webdav,
             }
         )
 
@@ -156,7 +160,7 @@ class FacilityExtension(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        self.handlers.extend(token_handlers.handlers())
+        self.handlers.extend([*token_handlers.handlers(), *data_handlers.handlers()])
         if find_spec("af_labextension.clusters") and find_spec("af_labextension.clusters.handlers"):
             from .clusters.handlers import handlers as cluster_handlers  # noqa: PLC0415
 
@@ -171,6 +175,7 @@ class FacilityExtension(ExtensionApp):
         """Stop what runs in the background."""
         if self._keeper is not None:
             await self._keeper.stop()
+        await self._webdav.close()
         await self._tokens.close()
         if self._hub is not None:
             self._hub.close()

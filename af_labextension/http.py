@@ -73,8 +73,8 @@ class HttpClient:
         timeout
             Seconds for the whole exchange.
         on_chunk
-            Called with each piece of the body as it comes, and awaited, so that a slow reader
-            slows the sender down. The answer's own body is then empty.
+            Called with each piece of a 2xx answer's body as it comes, and awaited, so that a slow
+            reader slows the sender down. The answer's own body is then empty.
 
         Raises
         ------
@@ -95,8 +95,9 @@ class HttpClient:
             connect_timeout=min(CONNECT_TIMEOUT, timeout),
             request_timeout=timeout,
             ssl_options=context,
-            streaming_callback=on_chunk,  # awaited by tornado
         )
+        if on_chunk is not None:
+            _stream_success(request, on_chunk)
         try:
             return await self._connection().fetch(request, raise_error=False)
         except (HTTPClientError, HTTPInputError, HTTPOutputError, OSError, ValueError) as error:
@@ -133,6 +134,24 @@ class HttpClient:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+def _stream_success(
+    request: HTTPRequest, on_chunk: Callable[[bytes], Awaitable[None] | None]
+) -> None:
+    """Give the pieces of a 2xx body to `on_chunk`; drop those of an error page."""
+    success = False
+
+    def on_header(line: str) -> None:
+        nonlocal success
+        if line.startswith("HTTP/"):
+            success = line.split(" ", 2)[1].startswith("2")
+
+    def on_body(piece: bytes) -> Awaitable[None] | None:
+        return on_chunk(piece) if success else None
+
+    request.header_callback = on_header
+    request.streaming_callback = on_body
 
 
 def _silence(url: str, error: Exception) -> NotAnswering:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from af_labextension.errors import LabError, Refused
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FOLDER = re.compile(r"[A-Za-z0-9/._~:@+=,-]*")
+_DEFAULT_PORT = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Door:
     title
         What the user reads.
     url
-        Address of the door's top folder, without a slash at the end.
+        Address of the door's top folder: host in lower case, no default port, no slash at the end.
     audience
         Name of the audience that its tokens need; ``None``: the door is open to all.
     """
@@ -62,6 +64,7 @@ def door_from(entry: Mapping[str, Any]) -> Door:
         or parts.query
         or parts.fragment
         or "@" in parts.netloc
+        or not _FOLDER.fullmatch(parts.path)
     ):
         raise ValueError(f"storage door {name}: url must be https://host[:port]/folder")
     if audience is not None and (not isinstance(audience, str) or not audience):
@@ -69,7 +72,14 @@ def door_from(entry: Mapping[str, Any]) -> Door:
     if audience is not None and parts.scheme == "http" and not _loopback(parts.hostname):
         # RFC 6750 section 5.3: a bearer token over clear text is everybody's token
         raise ValueError(f"storage door {name}: a token may only travel over https")
-    return Door(name, str(entry.get("title") or name), url.rstrip("/"), audience)
+    return Door(name, str(entry.get("title") or name), _canonical(parts), audience)
+
+
+def _canonical(parts: SplitResult) -> str:
+    """Write a URL as HTTP clients do, so that "begins with the door's URL" can be tested on text."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in {None, _DEFAULT_PORT[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
 def _loopback(host: str) -> bool:
