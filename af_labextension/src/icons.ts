@@ -1,0 +1,15 @@
+import { LabIcon } from '@jupyterlab/ui-components';
+
+import daskSvg from '../style/icons/dask.svg';
+import dataSvg from '../style/icons/data.svg';
+import insertSvg from '../style/icons/insert.svg';
+
+export const dataIcon = new LabIcon({ name: 'af:data', svgstr: dataSvg });
+
+export const daskIcon = new LabIcon({ name: 'af:dask', svgstr: daskSvg });
+
+/** Put code into the notebook. */
+export const insertIcon = new LabIcon({
+  name: 'af:insert',
+  svgstr: insertSvg
+});

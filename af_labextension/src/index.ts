@@ -1,0 +1,3 @@
+import { statusPlugin } from './status/plugin';
+
+export default [statusPlugin];

@@ -1,0 +1,189 @@
+import { ReactWidget } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { formatDate } from '../format';
+import { useModel, useNow } from '../hooks';
+import type { IStatus, IToken } from '../tokens';
+import type { StatusModel } from './model';
+import { timeLeft, tokenHealth } from './summary';
+
+/** What opens above the status-bar item: identity, tokens, server and the ways out. */
+export class StatusDetails extends ReactWidget {
+  constructor(private readonly model: StatusModel) {
+    super();
+    this.addClass('af-details');
+    this.node.dataset.af = 'status-details';
+    this.node.setAttribute('role', 'dialog');
+    this.node.setAttribute('aria-label', 'Identity, tokens and server');
+  }
+
+  protected override render(): JSX.Element {
+    return <Details model={this.model} />;
+  }
+}
+
+function Details({ model }: { model: StatusModel }): JSX.Element {
+  useModel(model);
+  const now = useNow(1000);
+  const { status, problem } = model;
+  return (
+    <>
+      {problem && (
+        <p className="af-notice af-mod-error" data-af="notice" role="alert">
+          {problem.message}
+        </p>
+      )}
+      {status && (
+        <>
+          <Identity status={status} />
+          {status.facility?.notice && (
+            <p className="af-notice">{status.facility.notice}</p>
+          )}
+          <h3>Tokens</h3>
+          {status.tokens.length === 0 && (
+            <p className="af-dim">No tokens are kept in this server.</p>
+          )}
+          <ul className="af-token-list">
+            {status.tokens.map(token => (
+              <Token key={token.audience} token={token} now={now} />
+            ))}
+          </ul>
+          <Server status={status} now={now} />
+        </>
+      )}
+    </>
+  );
+}
+
+function Identity({ status }: { status: IStatus }): JSX.Element {
+  const { user, display_name, issuer, groups } = status.identity;
+  return (
+    <header>
+      <div className="af-details-name">{display_name ?? user}</div>
+      <div className="af-dim">
+        {display_name && display_name !== user ? `${user} · ` : ''}
+        {issuer ? hostOf(issuer) : 'not logged in by an identity provider'}
+      </div>
+      {groups.length > 0 && (
+        <div className="af-chips" aria-label="Groups">
+          {groups.map(group => (
+            <span className="af-chip" key={group}>
+              {group}
+            </span>
+          ))}
+        </div>
+      )}
+    </header>
+  );
+}
+
+const TOKEN_WORDS = {
+  ok: 'valid',
+  renewing: 'renewing',
+  expired: 'expired',
+  error: 'problem',
+  unknown: 'unknown'
+} as const;
+
+function Token({ token, now }: { token: IToken; now: number }): JSX.Element {
+  const health = tokenHealth(token, now);
+  const left = timeLeft(token.expires_at, now);
+  return (
+    <li
+      data-af="status-token"
+      data-audience={token.audience}
+      data-state={health}
+    >
+      <span className="af-dot" data-state={health} aria-hidden="true" />
+      <span className="af-grow">{token.audience}</span>
+      <span title={formatDate(token.expires_at)}>
+        {health === 'ok' ? left : TOKEN_WORDS[health]}
+      </span>
+      {token.message && <div className="af-token-message">{token.message}</div>}
+    </li>
+  );
+}
+
+function Server({
+  status,
+  now
+}: {
+  status: IStatus;
+  now: number;
+}): JSX.Element {
+  const { server, hub, facility } = status;
+  const left = timeLeft(server.expires_at, now);
+  return (
+    <>
+      <h3>Server</h3>
+      <p>
+        {server.started_at !== null &&
+          `Running for ${timeLeft(2 * now - server.started_at, now)}. `}
+        {left
+          ? left === 'over'
+            ? 'Its time is over.'
+            : `It will be stopped in ${left}.`
+          : 'It has no time limit.'}
+      </p>
+      <nav className="af-links">
+        <Link hook="status-stop" url={server.stop_url}>
+          Stop
+        </Link>
+        <Link hook="status-profile" url={server.profile_url}>
+          Change profile
+        </Link>
+        <Link hook="status-login" url={hub?.login_url} newTab>
+          Log in again
+        </Link>
+        <Link hook="status-support" url={facility?.support} newTab>
+          Support
+        </Link>
+      </nav>
+    </>
+  );
+}
+
+function Link(props: {
+  hook: string;
+  url: string | null | undefined;
+  newTab?: boolean;
+  children: string;
+}): JSX.Element | null {
+  const url = safeUrl(props.url);
+  if (!url) {
+    return null;
+  }
+  return (
+    <a
+      data-af={props.hook}
+      href={url}
+      target={props.newTab ? '_blank' : '_self'}
+      rel="noopener"
+    >
+      {props.children}
+    </a>
+  );
+}
+
+/** An address that a click may open; `javascript:` and its kin are not. */
+function safeUrl(url: string | null | undefined): string | null {
+  if (!url) {
+    return null;
+  }
+  try {
+    const parsed = new URL(url, window.location.href);
+    return ['http:', 'https:', 'mailto:'].includes(parsed.protocol)
+      ? parsed.href
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+function hostOf(issuer: string): string {
+  try {
+    return new URL(issuer).host;
+  } catch {
+    return issuer;
+  }
+}

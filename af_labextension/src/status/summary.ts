@@ -1,0 +1,112 @@
+import { count, formatDuration } from '../format';
+import type { IProblem, IStatus, IToken } from '../tokens';
+
+/** How the login stands, worst first. */
+export type Health = 'error' | 'expired' | 'renewing' | 'ok' | 'unknown';
+
+/** What the status bar shows. */
+export interface ISummary {
+  readonly health: Health;
+  readonly user: string;
+  readonly token: string;
+  readonly server: string;
+  /** One sentence for the tooltip and for screen readers. */
+  readonly title: string;
+}
+
+const WORST_FIRST: readonly Health[] = ['error', 'expired', 'renewing', 'ok'];
+
+/** A server that ends within this many seconds deserves a warning. */
+const SERVER_ENDS_SOON = 15 * 60;
+
+/**
+ * The state of a token now.
+ *
+ * A token whose time is over counts as expired, whatever the last answer said.
+ *
+ * @param now - seconds since the epoch
+ */
+export function tokenHealth(token: IToken, now: number): Health {
+  if (token.state === 'error' || token.state === 'expired') {
+    return token.state;
+  }
+  if (token.expires_at !== null && token.expires_at <= now) {
+    return 'expired';
+  }
+  return token.state === 'refreshing' ? 'renewing' : 'ok';
+}
+
+/** Time left until a moment, in words; nothing if there is no such moment. */
+export function timeLeft(moment: number | null, now: number): string {
+  if (moment === null) {
+    return '';
+  }
+  return moment > now ? formatDuration(moment - now) : 'over';
+}
+
+/**
+ * Boil the status down to the one line of the status bar.
+ *
+ * @param now - seconds since the epoch
+ */
+export function summarize(
+  status: IStatus | null,
+  problem: IProblem | null,
+  now: number
+): ISummary {
+  if (status === null) {
+    return {
+      health: problem ? 'error' : 'unknown',
+      user: problem ? 'Facility not reachable' : 'Facility …',
+      token: '',
+      server: '',
+      title: problem?.message ?? 'Asking who you are'
+    };
+  }
+  const healths = status.tokens.map(token => tokenHealth(token, now));
+  const tokens = WORST_FIRST.find(health => healths.includes(health)) ?? 'ok';
+  const ends = status.server.expires_at;
+  const endsSoon = ends !== null && ends - now < SERVER_ENDS_SOON;
+  const health =
+    tokens === 'ok' && (problem !== null || endsSoon) ? 'renewing' : tokens;
+  const user = status.identity.display_name ?? status.identity.user;
+  const token = tokenWords(status.tokens, tokens, now);
+  const server = timeLeft(ends, now);
+  return {
+    health,
+    user,
+    token,
+    server,
+    title: [
+      `Logged in as ${user}`,
+      token && `token: ${token}`,
+      server && `server: ${server} left`,
+      problem?.message
+    ]
+      .filter(Boolean)
+      .join(' · ')
+  };
+}
+
+function tokenWords(
+  tokens: readonly IToken[],
+  health: Health,
+  now: number
+): string {
+  if (tokens.length === 0) {
+    return '';
+  }
+  if (health === 'expired') {
+    return 'expired';
+  }
+  const ends = tokens
+    .map(token => token.expires_at)
+    .filter((moment): moment is number => moment !== null && moment > now);
+  const left =
+    ends.length > 0 ? formatDuration(Math.min(...ends) - now) : 'no time known';
+  if (health === 'error') {
+    const failed = tokens.filter(token => token.state === 'error').length;
+    return `${count(failed, 'token')} with a problem`;
+  }
+  return health === 'renewing' ? `${left}, renewing` : left;
+}

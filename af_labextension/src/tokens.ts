@@ -1,0 +1,194 @@
+/**
+ * The interfaces of the front end: what the server extension answers (base `<base_url>af/`) and
+ * what the parts of the front end ask of one another.
+ *
+ * Stable hooks for tests and for people who script the page: `data-af` attributes. They are kept;
+ * class names are not.
+ *
+ * - `status-item` (`data-state`: ok, renewing, expired, error, unknown) · `status-details` ·
+ *   `status-token` (`data-audience`, `data-state`) · `status-stop`, `status-profile`,
+ *   `status-login`
+ * - `data-panel` · `door` (`data-name`) · `breadcrumb` (`data-path`) · `filter` · `refresh` ·
+ *   `sort-name`, `sort-size`, `sort-modified` · `list` (`data-count`, `data-state`: loading,
+ *   complete, error) · `row` (`data-name`, `data-type`) · `row-insert`, `row-copy` · `notice`
+ *   (a sentence about an error or an empty list) · `retry`
+ * - `dask-panel` · `new-cluster` · `dialog-type`, `dialog-worker_cores`, `dialog-worker_memory`
+ *   (memory in GiB; a choice of several is a select), `dialog-mode` (fixed, adaptive),
+ *   `dialog-workers`, `dialog-minimum`, `dialog-maximum`, `dialog-problem`, `dialog-create`
+ * - `cluster-card` (`data-id`, `data-state`, `data-workers`) · `cluster-scale`,
+ *   `cluster-scale-mode`, `cluster-scale-workers`, `cluster-scale-minimum`,
+ *   `cluster-scale-maximum`, `cluster-scale-apply` · `cluster-dashboards` · `dashboard-link`
+ *   (`data-title`) · `cluster-insert` · `cluster-shutdown` · `cluster-dismiss` ·
+ *   `shutdown-confirm`
+ * - `dashboard-pane` (`data-title`): the pane in Lab's main area, it holds one sandboxed iframe
+ */
+
+/** An error in the words of the server. */
+export interface IProblem {
+  /** Stable code, lower case with dashes. */
+  readonly code: string;
+  /** One or two sentences for the user. */
+  readonly message: string;
+}
+
+/** How the front end talks to the server extension; `request.ts` is the real one. */
+export interface IServer {
+  /**
+   * Call an endpoint and parse the JSON answer.
+   *
+   * @param path - below `af/`, with its query
+   * @returns the answer, `undefined` for 204
+   * @throws RequestError
+   */
+  json<T>(path: string, options?: ICallOptions): Promise<T>;
+
+  /**
+   * Call an endpoint that answers with one JSON value a line.
+   *
+   * @returns batches of values, as they arrive
+   * @throws RequestError
+   */
+  lines(path: string, signal: AbortSignal): AsyncIterable<unknown[]>;
+}
+
+export interface ICallOptions {
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+}
+
+// --- status -------------------------------------------------------------------------------------
+
+export type TokenState = 'valid' | 'refreshing' | 'expired' | 'error';
+
+export interface IToken {
+  readonly audience: string;
+  readonly state: TokenState;
+  /** Seconds since the epoch. */
+  readonly expires_at: number | null;
+  readonly message: string | null;
+}
+
+export interface IStatus {
+  readonly identity: {
+    readonly user: string;
+    readonly display_name: string | null;
+    readonly issuer: string | null;
+    readonly groups: readonly string[];
+  };
+  readonly tokens: readonly IToken[];
+  readonly server: {
+    readonly expires_at: number | null;
+    readonly started_at: number | null;
+    readonly stop_url: string | null;
+    readonly profile_url: string | null;
+  };
+  readonly hub: {
+    readonly home_url: string | null;
+    readonly login_url: string | null;
+  } | null;
+  readonly facility: {
+    readonly name: string | null;
+    readonly support: string | null;
+    readonly notice: string | null;
+  } | null;
+}
+
+// --- data ---------------------------------------------------------------------------------------
+
+/** A storage endpoint the facility offers. */
+export interface IDoor {
+  readonly name: string;
+  readonly title: string;
+  readonly url: string;
+}
+
+export interface IRow {
+  readonly name: string;
+  readonly type: 'directory' | 'file';
+  /** Bytes. */
+  readonly size: number | null;
+  /** Seconds since the epoch, or an ISO 8601 date. */
+  readonly modified: number | string | null;
+  readonly url: string;
+}
+
+export type SortKey = 'name' | 'size' | 'modified';
+
+export interface ISort {
+  readonly key: SortKey;
+  readonly descending: boolean;
+}
+
+// --- clusters -----------------------------------------------------------------------------------
+
+export type ClusterState =
+  'pending' | 'starting' | 'running' | 'stopping' | 'stopped' | 'failed';
+
+export type Scale =
+  | { readonly mode: 'fixed'; readonly workers: number }
+  | {
+      readonly mode: 'adaptive';
+      readonly minimum: number;
+      readonly maximum: number;
+    };
+
+export interface ICluster {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly title: string;
+  readonly state: ClusterState;
+  readonly reason: string | null;
+  /** Workers that answer now. */
+  readonly workers: number;
+  readonly wanted: number | null;
+  readonly cores: number;
+  /** Bytes. */
+  readonly memory: number;
+  readonly scale: Scale | null;
+  /** Seconds since the epoch. */
+  readonly created_at: number;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** The part of JSON Schema that cluster options use. */
+export interface IOptionSchema {
+  readonly type?: string;
+  readonly title?: string;
+  readonly description?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly multipleOf?: number;
+  readonly default?: number | string;
+  readonly enum?: ReadonlyArray<number | string>;
+  /** `bytes` for amounts of memory; shown as GiB. */
+  readonly unit?: string;
+}
+
+export interface IClusterType {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string | null;
+  readonly options: {
+    readonly properties?: Readonly<Record<string, IOptionSchema>>;
+    readonly required?: readonly string[];
+  };
+}
+
+export interface IClusterTypes {
+  readonly types: readonly IClusterType[];
+  readonly available: boolean;
+  readonly message: string | null;
+}
+
+export interface IClusterRequest {
+  readonly type: string;
+  readonly options: Readonly<Record<string, number | string>>;
+  readonly scale: Scale;
+}
+
+export interface IDashboard {
+  readonly title: string;
+  readonly url: string;
+}
