@@ -18,6 +18,7 @@ from af_hub.embedded.wiring import LOOPBACK, Ports
 from af_hub.errors import SetupError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 INTERNAL = tuple(field.name for field in dataclasses.fields(Ports) if field.name != "public")
@@ -82,7 +83,7 @@ def _suggestion(host: str, port: int) -> int:
     return next((number for number in following if is_free(host, number)), 0)
 
 
-def choose_ports(path: Path, *, public: int) -> Ports:
+def choose_ports(path: Path, *, public: int, fixed: Mapping[str, int] | None = None) -> Ports:
     """Return the ports of a facility: kept ones where still free, else new ones.
 
     Parameters
@@ -91,10 +92,26 @@ def choose_ports(path: Path, *, public: int) -> Ports:
         JSON file that keeps them.
     public
         The port that users open.
+    fixed
+        Ports that an administrator's own facility file names.
+
+    Raises
+    ------
+    SetupError
+        ``port-taken`` if another program sits on one of `fixed`.
     """
     kept = read_ports(path)
-    chosen = {"public": public}
+    chosen = {"public": public, **(fixed or {})}
+    for name, number in (fixed or {}).items():
+        if not is_free(LOOPBACK, number):
+            raise SetupError(
+                "port-taken",
+                f"Port {number} ({name}), which the facility file names, is taken by another "
+                "program. Choose another one in the file.",
+            )
     for name in INTERNAL:
+        if name in chosen:
+            continue
         number = kept.get(name, 0)
         while number in {0, *chosen.values()} or not is_free(LOOPBACK, number):
             number = RANGE.start + secrets.randbelow(len(RANGE))

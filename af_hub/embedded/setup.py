@@ -58,6 +58,18 @@ def prepare(report: Callable[[str], None]) -> None:
         ) from error
 
 
+def require_modules() -> None:
+    """Check the Python packages before anything imports them.
+
+    Raises
+    ------
+    SetupError
+        ``packages-missing``.
+    """
+    if problems := missing_modules():
+        raise SetupError("packages-missing", " ".join(problems))
+
+
 def missing_modules() -> list[str]:
     """Return a sentence if Python packages of the extra ``facility`` are missing."""
     missing = [name for name in MODULES if importlib.util.find_spec(name) is None]

@@ -1,0 +1,130 @@
+"""The command ``analysis-facility``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from af_hub.errors import AFError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILED = 1
+"""Exit code for something that went wrong."""
+
+WRONG_INPUT = 2
+"""Exit code for wrong arguments or a wrong facility file, as argparse has it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Errors that a person can act upon are printed as a sentence, without a traceback.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except AFError as error:
+        sys.stderr.write(f"\nanalysis-facility: {error}\n")
+        return WRONG_INPUT if isinstance(error, ConfigError) else FAILED
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="analysis-facility",
+        description="A whole physics analysis facility: login, Labs, data and Dask clusters.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="start a facility on this machine")
+    run.add_argument("--port", type=_port, default=8000, help="port to open (default: 8000)")
+    run.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
+    run.add_argument("--data", type=Path, metavar="DIR", help="folder for everything that is kept")
+    run.add_argument(
+        "--facility", type=Path, metavar="FILE", help="facility file in place of the one in DIR"
+    )
+    run.add_argument(
+        "--allow-public-demo",
+        action="store_true",
+        help="allow another address than this machine's own, although the passwords are public",
+    )
+    run.set_defaults(command=_run)
+
+    setup = commands.add_parser("setup", help="prepare this machine without starting anything")
+    setup.set_defaults(command=_setup)
+
+    check = commands.add_parser("check", help="check a facility file, all errors at once")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.set_defaults(command=_check)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of the facility file")
+    schema.set_defaults(command=_schema)
+
+    show = commands.add_parser("version", help="print the version")
+    show.set_defaults(command=_version)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535)")
+    return int(text)
+
+
+# Imports stand in the functions: `version` and `check` need none of the facility's machinery, and
+# `setup` can say that Python packages are missing only if it does not need them itself.
+
+
+def _run(options: argparse.Namespace) -> None:
+    from af_hub.embedded.layout import Layout, default_data_folder
+    from af_hub.embedded.setup import require_modules
+
+    require_modules()
+    from af_hub.embedded.run import Options, run
+
+    data = options.data or default_data_folder()
+    run(
+        Options(
+            layout=Layout(data.expanduser().absolute()),
+            port=options.port,
+            host=options.host,
+            facility_file=options.facility,
+            allow_public_demo=options.allow_public_demo,
+        )
+    )
+
+
+def _setup(_options: argparse.Namespace) -> None:
+    from af_hub.embedded.setup import prepare
+
+    prepare(lambda text: sys.stdout.write(f"- {text}\n"))
+    sys.stdout.write("This machine is ready: analysis-facility run\n")
+
+
+def _check(options: argparse.Namespace) -> None:
+    from af_hub.facility import load
+
+    load(options.file)
+    sys.stdout.write(f"{options.file}: no problem found\n")
+
+
+def _schema(_options: argparse.Namespace) -> None:
+    from af_hub.facility import schema
+
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
+
+
+def _version(_options: argparse.Namespace) -> None:
+    sys.stdout.write(version("analysis-facility") + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

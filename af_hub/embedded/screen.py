@@ -1,0 +1,49 @@
+"""What a person sees in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from af_hub.embedded.assembly import uses_development_iam
+from af_hub.embedded.iam.people import DEMO_PASSWORD, DEMO_PEOPLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from af_hub.embedded.parts import Part
+    from af_hub.embedded.wiring import Wiring
+
+
+def step(text: str) -> None:
+    """Show one line of progress."""
+    _say(f"- {text}")
+
+
+def ready(wiring: Wiring, parts: Sequence[Part], *, seconds: float) -> None:
+    """Show the address, who can log in and what is running.
+
+    The line that begins with ``Ready:`` is what programs wait for.
+    """
+    _say("")
+    if uses_development_iam(wiring):
+        _say(f"Log in as one of these demo users, the password is '{DEMO_PASSWORD}':")
+        for person in DEMO_PEOPLE:
+            groups = " ".join(f"/{group}" for group in sorted(person.groups)) or "no group"
+            _say(f"  {person.username:6}  {groups}")
+        _say("")
+    width = max(len(part.title) for part in parts)
+    place = max(len(part.address) for part in parts)
+    _say("Running, each with its log:")
+    for part in parts:
+        log = wiring.layout.log(part.name)
+        _say(f"  {part.title:{width}}  {part.address:{place}}  {log}")
+    _say("")
+    _say(f"Facility file: {wiring.facility_file}")
+    _say(f"Ready: {wiring.public_url}  (after {seconds:.1f} s; Ctrl-C stops everything)")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    # a pipe would keep the line back otherwise
+    sys.stdout.flush()
