@@ -1,133 +1,81 @@
-"""Build the JupyterLab front end in a checkout and let this environment's JupyterLab find it.
+"""Building the Lab's front end in a source checkout, and linking it into this environment.
 
-Only a checkout needs this: a wheel carries the built front end, and an installation without sources
-has nothing to build (`is_stale` is false, `link` does nothing)::
-
-    if frontend.is_stale(root):
-        frontend.build(root, run)
-    frontend.link(root, Path(sys.prefix))
+A wheel carries the built front end and installs it where JupyterLab looks. An editable install
+does neither, so `build_front_end` does both. It does nothing outside a checkout.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from af_hub.embedded.npm import npm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
-_NAME = "af-labextension"
-_SERVER_CONFIG = "af_labextension.json"
-_INPUTS = ("package.json", "package-lock.json", "tsconfig.json", "src", "style", "schema")
-_STAMP = "inputs.sha256"
+CHECKOUT = Path(__file__).parents[2]
 
-
-class Run(Protocol):
-    """Runs a command to its end and raises when it fails."""
-
-    def __call__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> object:
-        """Run ``command`` in the folder ``cwd`` with the whole environment ``env``."""
+SOURCES = ("package.json", "package-lock.json", "tsconfig.json", "src", "style", "schema")
+"""What the built front end is made from, below ``af_labextension/``."""
 
 
-def is_stale(root: Path) -> bool:
-    """Tell whether the front end must be built.
+def build_front_end(report: Callable[[str], None], checkout: Path = CHECKOUT) -> None:
+    """Build the front end if its sources are newer than what is built, and link it.
 
     Parameters
     ----------
-    root
-        The checkout: the folder that holds ``af_labextension``.
-
-    Returns
-    -------
-    bool
-        False if there are no sources, or if what is built was built from them. Contents count, not
-        dates: a clone or a change of branch touches every date.
+    report
+        Called with one line for each thing that takes time.
+    checkout
+        Folder that holds ``af_labextension/``.
     """
-    folder = root / "af_labextension"
-    if not (folder / "package.json").is_file():
-        return False
-    if not (folder / "labextension" / "package.json").is_file():
-        return True
-    return _read(folder / "labextension" / _STAMP) != _digest(folder, _INPUTS)
+    folder = checkout / "af_labextension"
+    if not (checkout / "pyproject.toml").is_file() or not (folder / "package.json").is_file():
+        return
+    built = folder / "labextension" / "package.json"
+    if _older(built, _sources(folder)):
+        # the same stamp as in the Makefile
+        stamp = folder / "node_modules" / ".installed"
+        if _older(stamp, iter((folder / "package.json", folder / "package-lock.json"))):
+            report("Fetching the front end's tools")
+            npm(["ci", "--no-audit", "--no-fund"], folder)
+            stamp.touch()
+        report("Building the front end")
+        npm(["run", "build:prod"], folder)
+    _link(
+        folder / "labextension",
+        Path(sys.prefix) / "share" / "jupyter" / "labextensions" / "af-labextension",
+    )
+    name = "af_labextension.json"
+    _link(
+        folder / "jupyter-config" / name,
+        Path(sys.prefix) / "etc" / "jupyter" / "jupyter_server_config.d" / name,
+    )
 
 
-def build(root: Path, run: Run) -> None:
-    """Install the front end's build tools by the lock file, unless they stand, and build it.
-
-    Needs ``node`` and ``npm``; about 40 s the first time, 10 s later.
-
-    Parameters
-    ----------
-    root
-        The checkout: the folder that holds ``af_labextension``.
-    run
-        Runs one command and raises when it fails; whatever it raises is passed on.
-    """
-    folder = root / "af_labextension"
-    # jupyter-builder, which bundles the extension, is a script of this Python environment
-    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
-    environment = {**os.environ, "PATH": path}
-    modules = folder / "node_modules" / _STAMP
-    locked = _digest(folder, ("package.json", "package-lock.json"))
-    if _read(modules) != locked:
-        run(("npm", "ci", "--no-progress"), cwd=folder, env=environment)
-        modules.write_text(locked, encoding="ascii")
-    inputs = _digest(folder, _INPUTS)
-    run(("npm", "run", "build:prod"), cwd=folder, env=environment)
-    (folder / "labextension" / _STAMP).write_text(inputs, encoding="ascii")
-
-
-def link(root: Path, prefix: Path) -> None:
-    """Link the built front end and the server extension's switch to where Jupyter looks for them.
-
-    Parameters
-    ----------
-    root
-        The checkout: the folder that holds ``af_labextension``.
-    prefix
-        The Python environment, ``Path(sys.prefix)``. What another version of the links or an
-        installed wheel left there is replaced if it is a link, and kept if it is not.
-    """
-    folder = root / "af_labextension"
-    places = {
-        prefix / "share" / "jupyter" / "labextensions" / _NAME: folder / "labextension",
-        prefix / "etc" / "jupyter" / "jupyter_server_config.d" / _SERVER_CONFIG: (
-            folder / "jupyter-config" / _SERVER_CONFIG
-        ),
-    }
-    for place, target in places.items():
-        if not target.exists() or (place.exists() and not place.is_symlink()):
-            continue
-        if place.is_symlink() and place.readlink() == target:
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{place.name}.{os.getpid()}")
-        fresh.symlink_to(target)
-        fresh.replace(place)
-
-
-def _digest(folder: Path, names: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for file in _files(folder, names):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    for name in names:
+def _sources(folder: Path) -> Iterator[Path]:
+    for name in SOURCES:
         path = folder / name
-        if path.is_file():
-            yield path
-        else:
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
+        yield from (
+            (each for each in path.rglob("*") if each.is_file()) if path.is_dir() else (path,)
+        )
 
 
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text(encoding="ascii")
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
-        return None
+def _older(product: Path, sources: Iterator[Path]) -> bool:
+    """Tell whether `product` is missing or older than one of its sources."""
+    if not product.exists():
+        return True
+    made = product.stat().st_mtime
+    return any(path.stat().st_mtime > made for path in sources if path.exists())
+
+
+def _link(source: Path, link: Path) -> None:
+    if link.exists() and link.resolve() == source.resolve():
+        return
+    if link.exists() and not link.is_symlink():
+        return  # a wheel's own copy
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(source)
