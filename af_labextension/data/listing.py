@@ -165,7 +165,10 @@ class Listing:
 
     def _finish_response(self) -> None:
         """Turn one response into an entry, if it is a child of the asked folder."""
-        path = urlsplit(self._fields.get(_HREF, "")).path
+        try:
+            path = urlsplit(self._fields.get(_HREF, "")).path
+        except ValueError:
+            return
         folder, _, segment = path.rstrip("/").rpartition("/")
         if unquote_to_bytes(path).rstrip(b"/") == self._folder:
             self.folder_is_file = not self._collection and not path.endswith("/")

@@ -51,5 +51,5 @@ def reading_code(door: Door, path: str) -> str:
         use = f'with fsspec.open({url!r}, "rb"{options}) as file:\n    content = file.read()\n'
     if door.audience is None:
         return f"import {library}\n\n{use}"
-    head = f"import os\nfrom pathlib import Path\n\nimport {library}\n\n\n"
-    return f"{head}{_MIDDLEWARE.format(door=door.url + '/')}\n\n{use}"
+    head = f"import os\nfrom pathlib import Path\n\nimport {library}\n\n"
+    return f"{head}{_MIDDLEWARE.format(door=door.url + '/')}\n{use}"

@@ -65,7 +65,7 @@ class TokenKeeper:
         self._task: asyncio.Task[None] | None = None
         self._known: str | None = None
         self._wrote = False
-        self._trouble: LabError | None = None
+        self._trouble: FileTrouble | None = None
 
     def start(self) -> None:
         """Begin keeping the file."""
@@ -110,9 +110,13 @@ class TokenKeeper:
                 return self._clock() + LONGEST_NAP
             token = await self._provider.token(self._known)
             await self._put(token)
+        except FileTrouble as error:
+            if self._trouble is None:
+                log.warning("token file not renewed: %s %s", error.code, error.detail)
+            self._trouble = error
+            return self._clock() + RETRY_PAUSE
         except LabError as error:
-            self._trouble = error if isinstance(error, FileTrouble) else None
-            log.warning("token file not renewed: %s %s", error.code, error.detail)
+            log.info("no token for the file yet: %s", error.code)
             later = self._provider.renew_at(self._known) if self._known else 0.0
             return max(later, self._clock() + RETRY_PAUSE)
         self._trouble = None

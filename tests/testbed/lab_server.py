@@ -103,14 +103,14 @@ async def running_lab(folder: Path, config: dict[str, Any]) -> AsyncIterator[Lab
         base_url=BASE_URL,
         root_dir=str(folder),
     )
-    app.init_signal = lambda: None
+    app.init_signal = lambda: None  # type: ignore[method-assign]  # pytest owns the signals
     app.initialize(argv=[], new_httpserver=False, find_extensions=False)
     app.log.propagate = True
     app.log.handlers = []
     server = HTTPServer(app.web_app)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
-    await app.extension_manager.start_all_extensions()
+    await app.extension_manager.start_all_extensions()  # type: ignore[no-untyped-call]
     client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=256 * 1024 * 1024)
     try:
         yield LabServer(app, f"http://127.0.0.1:{sockets[0].getsockname()[1]}{BASE_URL}", client)

@@ -93,9 +93,9 @@ def running_door(folder: Path) -> Iterator[WebDAVDoor]:
     """Serve ``folder/store`` under ``https://127.0.0.1:PORT/store``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from cheroot import wsgi  # noqa: PLC0415
-        from cheroot.ssl.builtin import BuiltinSSLAdapter  # noqa: PLC0415
-        from wsgidav.wsgidav_app import WsgiDAVApp  # noqa: PLC0415
+        from cheroot import wsgi
+        from cheroot.ssl.builtin import BuiltinSSLAdapter
+        from wsgidav.wsgidav_app import WsgiDAVApp
 
     store = folder / "store"
     store.mkdir(exist_ok=True)
