@@ -1,4 +1,10 @@
-"""The command ``analysis-facility``."""
+"""The command ``analysis-facility``.
+
+Imports stand in the functions: ``check`` and ``version`` need none of the facility's machinery,
+and ``setup`` can only say that Python packages are missing if it does not need them itself.
+"""
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -79,10 +85,6 @@ def _port(text: str) -> int:
     return int(text)
 
 
-# Imports stand in the functions: `version` and `check` need none of the facility's machinery, and
-# `setup` can say that Python packages are missing only if it does not need them itself.
-
-
 def _run(options: argparse.Namespace) -> None:
     from af_hub.embedded.layout import Layout, default_data_folder
     from af_hub.embedded.setup import require_modules
@@ -105,7 +107,11 @@ def _run(options: argparse.Namespace) -> None:
 def _setup(_options: argparse.Namespace) -> None:
     from af_hub.embedded.setup import prepare
 
-    prepare(lambda text: sys.stdout.write(f"- {text}\n"))
+    def report(text: str) -> None:
+        sys.stdout.write(f"- {text}\n")
+        sys.stdout.flush()
+
+    prepare(report)
     sys.stdout.write("This machine is ready: analysis-facility run\n")
 
 

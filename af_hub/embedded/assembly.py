@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 from af_hub.embedded.files import write_atomically
 from af_hub.embedded.gateway import gateway_part, gateway_proxy_part
 from af_hub.embedded.hub import hub_part
-from af_hub.embedded.iam import iam_part
+from af_hub.embedded.iam.part import iam_part
 from af_hub.embedded.instance import instance_id
 from af_hub.embedded.pki import ensure_pki
 from af_hub.embedded.ports import choose_ports, keep_ports, move_addresses, read_ports
 from af_hub.embedded.proxy import proxy_part
 from af_hub.embedded.secrets import create_secrets
-from af_hub.embedded.storage import storage_part
+from af_hub.embedded.storage.part import storage_part
 from af_hub.embedded.wiring import LOOPBACK, Ports, Wiring
 from af_hub.errors import SetupError
 from af_hub.facility import FacilityConfig, load

@@ -91,7 +91,7 @@ def event_columns(
     vertices = random.poisson(32, count) + 1
     width = 7 + 0.35 * vertices
     missing = random.normal(size=(2, count)) * width
-    good = np.asarray(columns["tightId"]) & (np.asarray(columns["pfRelIso04_all"]) < 0.15)
+    good = columns["tightId"].astype(bool) & (columns["pfRelIso04_all"].astype(float) < 0.15)
     return {
         "PV_npvs": vertices.astype(np.int32),
         "PV_npvsGood": random.binomial(vertices, 0.8).astype(np.int32),

@@ -135,7 +135,9 @@ def drell_yan(random: np.random.Generator, event: NDArray[np.int64]) -> Muons:
 def _boost(rest: Floats, parent: Floats, energy: Floats, mass: Floats) -> Floats:
     """Carry momenta (3, n) of daughters of half the mass from the parent's frame to the lab."""
     along = (rest * parent).sum(axis=0)
-    return rest + parent * (along / (mass * (energy + mass)) + 0.5)
+    # p + P/m (p·P / (E + m) + E*), and each daughter has the energy E* = m/2
+    boosted: Floats = rest + parent * (along / (mass * (energy + mass)) + 0.5)
+    return boosted
 
 
 def _polar(momentum: Floats) -> tuple[Floats, Floats, Floats]:
