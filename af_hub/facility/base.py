@@ -16,6 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from af_hub.iam.groups import MAX_LENGTH, check_pattern
 from af_hub.quantities import parse_bytes, parse_seconds
 
 
@@ -80,7 +81,9 @@ Text = Annotated[str, StringConstraints(max_length=2000)]
 """Plain text for people; markup is shown as it is written."""
 
 GroupPattern = Annotated[
-    str, StringConstraints(pattern=r"^(/[^/*\s]+)+(/\*\*?)?$|^/\*\*?$", max_length=255)
+    str,
+    AfterValidator(check_pattern),
+    WithJsonSchema({"type": "string", "pattern": r"^/(.*/)?[^/]+$", "maxLength": MAX_LENGTH}),
 ]
 """``/cms`` (exactly), ``/cms/*`` (one level below), ``/cms/**`` (any level below)."""
 

@@ -1,1 +1,3 @@
-"""Placeholder."""
+"""Profiles: one catalogue, enforced where the server starts."""
+
+from __future__ import annotations

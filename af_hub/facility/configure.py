@@ -1,0 +1,176 @@
+"""From the facility file to traits: ``af_hub.configure(c, path)`` in any ``jupyterhub_config.py``.
+
+It sets traits and nothing else; whatever the file says can also be set by hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from af_hub.errors import ConfigError
+from af_hub.facility.handlers import LabHandler
+from af_hub.facility.load import load
+from af_hub.facility.pages import TEMPLATES, page_variables
+from af_hub.facility.scopes import custom_scopes, roles
+from af_hub.spawner.refusals import NoTracebackForRefusals
+
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
+    from af_hub.facility.identity import Identity
+    from af_hub.facility.models import FacilityConfig
+
+_SPAWNER_CLASSES = {"af-local": "LocalSpawner"}
+
+
+def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> FacilityConfig:
+    """Set JupyterHub's traits from a facility file.
+
+    Parameters
+    ----------
+    c
+        The configuration object of ``jupyterhub_config.py`` (``get_config()``).
+    path
+        The facility file.
+    spawner
+        Entry point of the spawner: ``af-local``; None leaves ``spawner_class`` as it is and sets
+        the traits of all our spawners.
+
+    Returns
+    -------
+    FacilityConfig
+        What the file says, for further settings by hand.
+
+    Raises
+    ------
+    ConfigError
+        If the file is wrong (all problems at once), the client secret cannot be read or there is
+        no such spawner.
+
+    Examples
+    --------
+    ::
+
+        import af_hub
+
+        c = get_config()
+        af_hub.configure(c, "/etc/facility.yaml", spawner="af-local")
+    """
+    facility = load(path)
+    _identity(c, facility.identity)
+    _spawner(c, facility, spawner)
+    _pages(c, facility)
+    hub = c.JupyterHub
+    _extend(hub, "extra_handlers", [(r"/api/af/lab", LabHandler, {"facility": facility})])
+    _extend(hub, "load_roles", roles(facility))
+    hub.custom_scopes = {**_current(hub, "custom_scopes", {}), **custom_scopes(facility)}
+    _quiet_refusals()
+    return facility
+
+
+def _identity(c: Config, identity: Identity) -> None:
+    """Set the authenticator."""
+    c.JupyterHub.authenticator_class = "af-iam"
+    ours = c.IAMAuthenticator
+    ours.issuer = identity.issuer
+    ours.access_token_issuer = identity.access_token_issuer or ""
+    ours.client_id = identity.client_id
+    ours.client_secret = _client_secret(identity)
+    ours.ca_file = str(identity.ca_file or "")
+    ours.token_profile = identity.token_profile
+    ours.allowed_groups = set(identity.allowed_groups)
+    ours.admin_groups = set(identity.admin_groups)
+    ours.token_audiences = {
+        name: audience.model_dump() for name, audience in identity.audiences.items()
+    }
+    ours.token_services = {
+        name: list(service.audiences) for name, service in identity.services.items()
+    }
+
+
+def _client_secret(identity: Identity) -> str:
+    """Read the client secret from its file or environment variable."""
+    if identity.client_secret_env is not None:
+        secret = os.environ.get(identity.client_secret_env, "").strip()
+        place = f"environment variable {identity.client_secret_env}"
+    else:
+        file = identity.client_secret_file or Path()
+        place = f"file {file}"
+        try:
+            secret = file.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            secret = ""
+    if not secret:
+        raise ConfigError(
+            "client-secret", f"The {place} holds no client secret (identity.client_secret_…)."
+        )
+    return secret
+
+
+def _spawner(c: Config, facility: FacilityConfig, name: str | None) -> None:
+    """Set our spawners."""
+    if name is not None:
+        if name not in _SPAWNER_CLASSES:
+            known = ", ".join(_SPAWNER_CLASSES)
+            raise ConfigError("unknown-spawner", f"There is no spawner {name!r}; known: {known}.")
+        c.JupyterHub.spawner_class = name
+    for class_name in _SPAWNER_CLASSES.values():
+        section = c[class_name]
+        section.profiles = [profile.model_dump() for profile in facility.profiles]
+        section.lab_environment = lab_environment(facility)
+        section.support_link = facility.about.support or ""
+
+
+def lab_environment(facility: FacilityConfig) -> dict[str, str]:
+    """Say where the facility's services are, as the tools in a Lab expect it. Pure.
+
+    Parameters
+    ----------
+    facility
+        The facility.
+
+    Returns
+    -------
+    dict
+        Environment variables; none is secret.
+    """
+    variables = {"AF_ISSUER": facility.identity.issuer}
+    if facility.identity.ca_file is not None:
+        names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        variables |= dict.fromkeys(names, str(facility.identity.ca_file))
+    if facility.compute.gateway is not None:
+        variables |= {
+            "DASK_GATEWAY__ADDRESS": facility.compute.gateway.address,
+            "DASK_GATEWAY__PROXY_ADDRESS": facility.compute.gateway.proxy_address,
+            "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
+        }
+    return variables
+
+
+def _pages(c: Config, facility: FacilityConfig) -> None:
+    """Give the hub's pages the facility's name and links."""
+    hub = c.JupyterHub
+    _extend(hub, "template_paths", [str(TEMPLATES)])
+    hub.template_vars = {**_current(hub, "template_vars", {}), **page_variables(facility.about)}
+    if facility.about.logo is not None:
+        hub.logo_file = str(facility.about.logo)
+
+
+def _current(section: Config, name: str, default: Any) -> Any:
+    """Read a trait that may have been set before; ``Config`` invents what was not."""
+    return section[name] if name in section else default  # noqa: SIM401  Config.get does not work
+
+
+def _extend(section: Config, name: str, items: list[Any]) -> None:
+    """Add to a list trait what somebody else may have begun."""
+    section[name] = [*_current(section, name, []), *items]
+
+
+def _quiet_refusals() -> None:
+    """Keep tracebacks of refusals out of the hub's log."""
+    log = logging.getLogger("JupyterHub")
+    if not any(isinstance(item, NoTracebackForRefusals) for item in log.filters):
+        log.addFilter(NoTracebackForRefusals())

@@ -1,0 +1,141 @@
+"""What a Lab is told about the facility. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from af_hub.compute.options import options_schema
+from af_hub.iam.groups import matches_any
+
+if TYPE_CHECKING:
+    from af_hub.facility.models import FacilityConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks.
+
+    Parameters
+    ----------
+    user
+        Name at the hub.
+    display_name
+        Name for people.
+    groups
+        Groups in canonical form, sorted.
+    """
+
+    user: str
+    display_name: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server that asks.
+
+    Parameters
+    ----------
+    name
+        Name of the named server; empty for the default one.
+    profile
+        Name of its profile.
+    started_at
+        Seconds since 1970; None if unknown.
+    expires_at
+        When it is stopped, in seconds since 1970; None: never.
+    """
+
+    name: str
+    profile: str
+    started_at: float | None
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddresses:
+    """Where a browser finds the hub.
+
+    Parameters
+    ----------
+    public
+        Base address with a slash at the end, ``https://hub.example.org/hub/``, or only its path.
+    """
+
+    public: str
+
+    def page(self, name: str) -> str:
+        """Give the address of one of the hub's pages."""
+        return self.public.rstrip("/") + "/" + name
+
+
+def lab_view(
+    facility: FacilityConfig, person: Person, server: Server, hub: HubAddresses
+) -> dict[str, Any]:
+    """Describe the facility to one user's Lab: no secret, nothing the user may not use.
+
+    Parameters
+    ----------
+    facility
+        The facility.
+    person
+        Who asks.
+    server
+        Which server asks.
+    hub
+        Where a browser finds the hub.
+
+    Returns
+    -------
+    dict
+        JSON: ``about``, ``identity``, ``storage``, ``compute``, ``server`` and ``hub``.
+    """
+    about, identity, gateway = facility.about, facility.identity, facility.compute.gateway
+    return {
+        "about": {
+            "name": about.name,
+            "logo": hub.page("logo"),
+            "support": about.support,
+            "notice": about.notice,
+            "aup": about.aup,
+        },
+        "identity": {
+            "user": person.user,
+            "display_name": person.display_name,
+            "issuer": identity.issuer,
+            "groups": list(person.groups),
+            "audiences": [
+                {"name": name, "audience": item.audience, "scope": item.scope}
+                for name, item in identity.audiences.items()
+            ],
+        },
+        "storage": [door.model_dump() for door in facility.storage],
+        "compute": {
+            "gateway": None if gateway is None else gateway.model_dump(),
+            "types": [
+                {
+                    "name": kind.name,
+                    "title": kind.title,
+                    "description": kind.description,
+                    "backend": kind.backend,
+                    "options": options_schema(kind),
+                }
+                for kind in facility.compute.types
+                if not kind.allowed_groups or matches_any(person.groups, kind.allowed_groups)
+            ],
+        },
+        "server": {
+            "name": server.name,
+            "profile": server.profile,
+            "started_at": server.started_at,
+            "expires_at": server.expires_at,
+            "stop_url": hub.page("home"),
+            "profile_url": hub.page("home"),
+        },
+        "hub": {
+            "public_url": hub.public,
+            "home_url": hub.page("home"),
+            "login_url": hub.page("login"),
+        },
+    }

@@ -1,0 +1,78 @@
+"""Environment variables of a Lab: what tools expect, and nothing secret. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from af_hub.spawner.folders import Folders
+    from af_hub.spawner.policy import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class LabFacts:
+    """What the variables are made of.
+
+    Parameters
+    ----------
+    user
+        Name of the user at the hub.
+    groups
+        Groups in canonical form, sorted.
+    profile
+        What the policy granted.
+    gpus
+        Identifiers of the reserved devices.
+    folders
+        The server's places.
+    mark
+        Text that only the processes of this server carry.
+    """
+
+    user: str
+    groups: tuple[str, ...]
+    profile: Plan
+    gpus: tuple[str, ...]
+    folders: Folders
+    mark: str
+
+
+def lab_variables(facility: Mapping[str, str], facts: LabFacts) -> dict[str, str]:
+    """Make the variables of one Lab.
+
+    Parameters
+    ----------
+    facility
+        What the facility file says for every Lab.
+    facts
+        What is special to this one.
+
+    Returns
+    -------
+    dict
+        Name to value. Later ones win: the profile's own, the facility's, ours.
+    """
+    threads = str(facts.profile.cpu)
+    devices = ",".join(facts.gpus)
+    return {
+        **dict(facts.profile.environment),
+        **facility,
+        "AF_USER": facts.user,
+        "AF_GROUPS": ",".join(facts.groups),
+        "AF_PROFILE": facts.profile.profile,
+        "AF_SERVER": facts.mark,
+        "BEARER_TOKEN_FILE": str(facts.folders.token_file),
+        "XDG_RUNTIME_DIR": str(facts.folders.runtime),
+        "JUPYTER_RUNTIME_DIR": str(facts.folders.runtime / "jupyter"),
+        # numerical libraries count the machine's cores, not those they may use
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "NUMEXPR_MAX_THREADS": threads,
+        # empty hides every device
+        "CUDA_VISIBLE_DEVICES": devices,
+        "NVIDIA_VISIBLE_DEVICES": devices or "void",
+    }

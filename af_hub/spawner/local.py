@@ -1,0 +1,359 @@
+"""Labs as processes of one machine, each with its own folder, all as one system user.
+
+Not an isolation boundary: users who run code here can reach each other's files. The page says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import secrets
+import shutil
+import sys
+import time
+from pathlib import Path
+from subprocess import DEVNULL, STDOUT
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jupyterhub.spawner import LocalProcessSpawner
+from traitlets import Integer, Unicode, default
+
+from af_hub.spawner.folders import Folders, copy_examples, folder_name
+from af_hub.spawner.lab_environment import LabFacts, lab_variables
+from af_hub.spawner.processes import kill_marked, start_mark
+from af_hub.spawner.profiled import ProfiledSpawner
+from af_hub.spawner.reservations import Book, Reservation
+from af_hub.spawner.resources import Machine, look_at_machine
+from af_hub.spawner.site import Site, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from af_hub.spawner.policy import Plan
+
+_MACHINE_AGE = 60.0
+"""Seconds for which what is known about the machine is believed."""
+
+
+_NOT_ISOLATED = (
+    "All users of this facility run as one system user on one machine. They are not isolated from "
+    "each other: work here only with people you trust."
+)
+_LIMITS = (
+    "Cores: each Lab is tied to as many as it was given. Memory: not enforced, please keep to what "
+    "you chose. GPUs: reserved for one Lab at a time."
+)
+
+
+class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
+    """Starts Labs on the hub's own machine, from the profile catalogue.
+
+    Cores are given by processor affinity, graphics processors by reservation and
+    ``CUDA_VISIBLE_DEVICES``. Memory is a label: it is not enforced, and the page says so.
+    """
+
+    book: ClassVar[Book] = Book()
+    """Reservations of this machine; one hub is one process."""
+
+    _machine: ClassVar[tuple[float, Machine] | None] = None
+
+    home_root = Unicode(
+        help="""
+        Folder with one home folder per user.
+
+        The default is ``users`` in the folder that the hub was started in. Everything of a user
+        lives there; nothing in it is ever removed by the hub.
+        """,
+    ).tag(config=True)
+
+    runtime_root = Unicode(
+        help="""
+        Folder for short-lived private files of running Labs, such as the bearer-token file.
+
+        The default is a folder in ``$XDG_RUNTIME_DIR`` (in memory), else ``runtime`` beside
+        ``home_root``. Folders in it are readable by their owner only and removed when a Lab ends.
+        """,
+    ).tag(config=True)
+
+    logs_dir = Unicode(
+        help="""
+        Folder for what Labs print, one file per server.
+
+        The default is ``logs`` beside ``home_root``. A file is kept until the server starts again.
+        """,
+    ).tag(config=True)
+
+    examples_dir = Unicode(
+        help="""
+        Folder with examples that are copied into each user's ``examples`` folder at a start.
+
+        A file that the user has changed or removed is left as it is. Empty copies nothing.
+        """,
+    ).tag(config=True)
+
+    started_at = Integer(0, help="When the server was started, in seconds since 1970.")
+    lifetime = Integer(0, help="Seconds after which the server is stopped; 0 means never.")
+    profile_name = Unicode(help="Name of the profile that the server was started with.")
+
+    @default("cmd")
+    def _default_cmd(self) -> list[str]:
+        """Start the Lab from the hub's own environment."""
+        beside = Path(sys.executable).with_name("jupyterhub-singleuser")
+        return [str(beside) if beside.exists() else "jupyterhub-singleuser"]
+
+    @default("args")
+    def _default_args(self) -> list[str]:
+        """Allow root where the whole facility already runs as root, as in a container."""
+        return ["--allow-root"] if os.geteuid() == 0 else []
+
+    @default("env_keep")
+    def _default_env_keep(self) -> list[str]:
+        """Keep what programs need to run; AF_INSTANCE marks every process of a facility."""
+        return ["PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ", "AF_INSTANCE"]
+
+    @default("default_url")
+    def _default_default_url(self) -> str:
+        return "/lab"
+
+    @default("home_root")
+    def _default_home_root(self) -> str:
+        return str(Path.cwd() / "users")
+
+    @default("runtime_root")
+    def _default_runtime_root(self) -> str:
+        memory = os.environ.get("XDG_RUNTIME_DIR")
+        if memory and os.access(memory, os.W_OK):
+            return str(Path(memory) / "analysis-facility")
+        return str(Path(self.home_root).absolute().parent / "runtime")
+
+    @default("logs_dir")
+    def _default_logs_dir(self) -> str:
+        return str(Path(self.home_root).absolute().parent / "logs")
+
+    @property
+    def key(self) -> str:
+        """The server's name in the book of reservations."""
+        return f"{self.user.name}/{self.name}"
+
+    @property
+    def expires_at(self) -> int | None:
+        """When the server is stopped, in seconds since 1970; None: never."""
+        return self.started_at + self.lifetime if self.started_at and self.lifetime else None
+
+    @property
+    def folders(self) -> Folders:
+        """The places of this server."""
+        user = folder_name(self.user.name)
+        server = f"{user}.{folder_name(self.name)}" if self.name else user
+        return Folders(
+            home=Path(self.home_root).absolute() / user,
+            runtime=Path(self.runtime_root).absolute() / server,
+            log=Path(self.logs_dir).absolute() / f"lab-{server}.log",
+        )
+
+    async def machine(self) -> Machine:
+        """Describe this machine, looked at once a minute."""
+        now = time.monotonic()
+        known = LocalSpawner._machine
+        if known is None or now - known[0] > _MACHINE_AGE:
+            known = (now, await look_at_machine())
+            LocalSpawner._machine = known
+        return known[1]
+
+    async def look_at_site(self) -> Site:
+        """Describe what is free, not counting what this server holds."""
+        return self.book.site(await self.machine(), without=self.key)
+
+    def usage(self) -> Usage:
+        """Count running servers per profile, without this one."""
+        return Usage(
+            mine=self.book.counts(self.user.name, without=self.key),
+            total=self.book.counts(without=self.key),
+        )
+
+    def remarks(self) -> Sequence[str]:
+        """Say what one machine cannot promise."""
+        return (_NOT_ISOLATED, _LIMITS)
+
+    def make_preexec_fn(self, name: str) -> Callable[[], None]:  # noqa: ARG002  upstream's signature
+        """Tie the Lab to its cores, before it starts any thread."""
+        entry = self.book.entries.get(self.key)
+        cores = set(entry.cores) if entry else set(os.sched_getaffinity(0))
+
+        def prepare() -> None:
+            os.sched_setaffinity(0, cores)
+            os.umask(0o077)
+
+        return prepare
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Give the Lab its own home instead of the system user's."""
+        env["USER"] = env["LOGNAME"] = self.user.name
+        env["HOME"] = str(self.folders.home)
+        env["SHELL"] = shutil.which("bash") or "/bin/sh"
+        return env
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        """Leave internal certificates where they are: all Labs are one system user."""
+        return paths
+
+    async def start(self) -> tuple[str, int]:
+        """Start a Lab, if the policy grants it.
+
+        Returns
+        -------
+        tuple of (str, int)
+            Address and port, on loopback.
+
+        Raises
+        ------
+        SpawnRefused
+            With the policy's reason; nothing was started then.
+        """
+        machine = await self.machine()
+        groups = await self.groups()
+        # `machine` is fresh, so nothing waits from the look at what is free to the reservation:
+        # two starts never get the same device
+        plan = await self.decide(groups)
+        entry = self.book.reserve(
+            self.key,
+            machine,
+            profile=plan.profile,
+            user=self.user.name,
+            cores=plan.cpu,
+            gpus=plan.gpu,
+            product=plan.gpu_product,
+        )
+        if self.plan_hook is not None:
+            result = self.plan_hook(self, plan)
+            if inspect.isawaitable(result):
+                await result
+        folders = self.folders
+        await asyncio.to_thread(folders.create)
+        if self.examples_dir:
+            await asyncio.to_thread(copy_examples, Path(self.examples_dir), folders.home)
+        self._apply(plan, entry, groups)
+        with await asyncio.to_thread(folders.open_log) as log:
+            self.popen_kwargs: dict[str, Any] = {
+                "cwd": folders.home,
+                "stdin": DEVNULL,
+                "stdout": log,
+                "stderr": STDOUT,
+            }
+            address: tuple[str, int] = await super().start()
+        self._process_mark = start_mark(self.pid) or ""
+        return address
+
+    def _apply(self, plan: Plan, entry: Reservation, groups: frozenset[str]) -> None:
+        """Write the plan into the spawner's traits; each start begins afresh."""
+        self.started_at = int(time.time())
+        self.lifetime = int(plan.max_lifetime or 0)
+        self.profile_name = plan.profile
+        self.ip = "127.0.0.1"
+        self.port = 0
+        self.cpu_limit = float(plan.cpu)
+        self.mem_limit = plan.ram
+        self.notebook_dir = str(self.folders.home).replace("{", "{{").replace("}", "}}")
+        self._server_mark = secrets.token_hex(16)
+        self._lab_variables = lab_variables(
+            self.lab_environment,
+            LabFacts(
+                user=self.user.name,
+                groups=tuple(sorted(groups)),
+                profile=plan,
+                gpus=entry.gpus,
+                folders=self.folders,
+                mark=self._server_mark,
+            ),
+        )
+
+    _lab_variables: dict[str, str] = {}
+    _server_mark = ""
+    _process_mark = ""
+
+    def get_env(self) -> dict[str, str]:
+        """Give the Lab JupyterHub's variables and ours."""
+        env: dict[str, str] = super().get_env()
+        env.update(self._lab_variables)
+        env["AF_HUB_API"] = env["JUPYTERHUB_API_URL"].rstrip("/") + "/af"
+        return env
+
+    def get_state(self) -> dict[str, Any]:
+        """Save what a restarted hub needs to find the Lab again."""
+        state: dict[str, Any] = super().get_state()
+        entry = self.book.entries.get(self.key)
+        if self.pid and entry is not None:
+            state["af"] = {
+                "process": self._process_mark,
+                "server": self._server_mark,
+                "started_at": self.started_at,
+                "lifetime": self.lifetime,
+                "profile": entry.profile,
+                "cores": list(entry.cores),
+                "gpus": list(entry.gpus),
+            }
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Find the Lab again, and what it holds."""
+        super().load_state(state)
+        ours = state.get("af")
+        if not ours:
+            return
+        self._process_mark = ours["process"]
+        self._server_mark = ours["server"]
+        self.started_at = ours["started_at"]
+        self.lifetime = ours["lifetime"]
+        self.profile_name = ours["profile"]
+        self.book.entries[self.key] = Reservation(
+            ours["profile"], self.user.name, tuple(ours["cores"]), tuple(ours["gpus"])
+        )
+
+    def clear_state(self) -> None:
+        """Forget the Lab and give back what it held."""
+        super().clear_state()
+        self.book.release(self.key)
+        self.started_at = self.lifetime = 0
+        self.profile_name = self._process_mark = self._server_mark = ""
+
+    async def poll(self) -> int | None:
+        """Tell whether the Lab runs; end it if its time is over.
+
+        Returns
+        -------
+        int or None
+            None while it runs, else an exit code.
+        """
+        if self.proc is None and self.pid and start_mark(self.pid) != self._process_mark:
+            # the hub restarted and the process id belongs to somebody else now
+            self.clear_state()
+            return 0
+        mark = self._server_mark
+        status: int | None = await super().poll()
+        if status is not None:
+            await self._clean_up(mark)
+        elif self.expires_at is not None and time.time() >= self.expires_at:
+            self.log.info("The lifetime of %s is over", self._log_name)
+            await self.stop()
+            status = 0
+        return status
+
+    async def stop(self, now: bool = False) -> None:
+        """End the Lab and everything it started.
+
+        Parameters
+        ----------
+        now
+            Do not wait for a graceful end.
+        """
+        mark = self._server_mark
+        await super().stop(now=now)
+        await self._clean_up(mark)
+        self.clear_state()
+
+    async def _clean_up(self, mark: str) -> None:
+        """End what a Lab left behind and remove its private files."""
+        if mark:
+            await asyncio.to_thread(kill_marked, "AF_SERVER", mark)
+            await asyncio.to_thread(self.folders.remove_runtime)

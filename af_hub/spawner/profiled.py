@@ -1,0 +1,186 @@
+"""The part of a spawner that profiles are about: the page, the options, the decision."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.spawner import Spawner
+from pydantic import TypeAdapter, ValidationError
+from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
+
+from af_hub.errors import Refusal
+from af_hub.facility.profiles import Profile
+from af_hub.spawner import form, policy
+from af_hub.spawner.catalogue import visible
+from af_hub.spawner.options import options_from_fields, options_from_query, read_options
+from af_hub.spawner.refusals import SpawnRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.site import Site, Usage
+
+_CATALOGUE: TypeAdapter[tuple[Profile, ...]] = TypeAdapter(tuple[Profile, ...])
+
+
+class ProfiledSpawner(Spawner):  # type: ignore[misc]  # untyped upstream
+    """A spawner that starts nothing but what the catalogue offers to the user's groups.
+
+    Subclasses say what there is (`look_at_site`) and start what `decide` returns.
+    """
+
+    profiles: List[Any] = List(
+        help="""
+        What users can start: the ``profiles`` section of the facility file.
+
+        A list of dictionaries, or of `af_hub.facility.profiles.Profile`. An empty list starts
+        nothing. A request is checked against it at the one place that every start passes, so
+        requests over REST get nothing that the page would not offer::
+
+            c.LocalSpawner.profiles = [
+                {"name": "small", "title": "Small", "cpu": 1, "ram": "2G"},
+                {"name": "gpu", "title": "GPU", "gpu": {"counts": [0, 1]},
+                 "allowed_groups": ["/cms/uscms"]},
+            ]
+        """,
+    ).tag(config=True)
+
+    lab_environment = Dict(
+        Unicode(),
+        help="""
+        Environment variables of every Lab that say where the facility's services are.
+
+        Set from the facility file; a profile's own ``environment`` comes after JupyterHub's and
+        before these. Not for secrets: users can read them.
+        """,
+    ).tag(config=True)
+
+    support_link = Unicode(
+        help="""
+        Where users get help, an https or mailto address: shown when no profile is open to a user.
+        """,
+    ).tag(config=True)
+
+    plan_hook = Callable(
+        None,
+        allow_none=True,
+        help="""
+        Called as ``hook(spawner, plan)`` after policy granted a start and before it happens.
+
+        For bookkeeping such as audit events; it cannot change the plan. May be async.
+        """,
+    ).tag(config=True)
+
+    @validate("profiles")
+    def _valid_profiles(self, proposal: dict[str, Any]) -> list[Profile]:
+        """Refuse a catalogue with a mistake when the hub starts, not when somebody spawns."""
+        entries = [
+            item.model_dump() if isinstance(item, Profile) else item for item in proposal["value"]
+        ]
+        try:
+            return list(_CATALOGUE.validate_python(entries))
+        except ValidationError as error:
+            raise TraitError(f"profiles: {error}") from None
+
+    @default("options_form")
+    def _default_options_form(self) -> Any:
+        """Render our page; JupyterHub calls it with the spawner."""
+        return ProfiledSpawner._render_form
+
+    @default("options_from_form")
+    def _default_options_from_form(self) -> Any:
+        """Read the fields of our page."""
+        return self._read_form
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Any:
+        """Do nothing: options are read by policy, in `start`, where REST and PATCH pass, too."""
+        return lambda _spawner, _options: None
+
+    async def look_at_site(self) -> Site:
+        """Describe what there is and what is free, not counting what this server holds.
+
+        Returns
+        -------
+        Site
+            The capacity.
+        """
+        raise NotImplementedError
+
+    def usage(self) -> Usage:
+        """Count running servers per profile, without this one."""
+        raise NotImplementedError
+
+    def remarks(self) -> Sequence[str]:
+        """List what users must know about this place: isolation, limits that are not enforced."""
+        return ()
+
+    async def groups(self) -> frozenset[str]:
+        """Find the user's groups.
+
+        Returns
+        -------
+        frozenset of str
+            Those of the login (auth_state), which are complete; JupyterHub's own groups if the
+            authenticator keeps none.
+        """
+        auth_state = await self.user.get_auth_state()
+        known = (auth_state or {}).get("groups")
+        if isinstance(known, list):
+            return frozenset(str(group) for group in known)
+        return frozenset(group.name for group in self.user.groups)
+
+    async def decide(self, groups: frozenset[str]) -> Plan:
+        """Ask the policy about ``user_options``.
+
+        Parameters
+        ----------
+        groups
+            The user's groups.
+
+        Returns
+        -------
+        Plan
+            What to start.
+
+        Raises
+        ------
+        SpawnRefused
+            With the policy's reason and sentence.
+        """
+        site = await self.look_at_site()
+        try:
+            options = read_options(self.user_options)
+            return policy.decide(groups, self.profiles, self.usage(), site, options)
+        except Refusal as refusal:
+            raise SpawnRefused(refusal) from None
+
+    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, str | int]:
+        """Read ``opt-…`` parameters of ``/hub/spawn``.
+
+        Raises
+        ------
+        SpawnRefused
+            ``invalid-options`` if they have not the right form.
+        """
+        try:
+            return options_from_query(query_data)
+        except Refusal as refusal:
+            raise SpawnRefused(refusal) from None
+
+    def _read_form(self, fields: dict[str, list[str]]) -> dict[str, str | int]:
+        """Read the fields of the page."""
+        try:
+            return options_from_fields(fields)
+        except Refusal as refusal:
+            raise SpawnRefused(refusal) from None
+
+    async def _render_form(self) -> str:
+        """Render the page's cards for this user."""
+        groups, site = await asyncio.gather(self.groups(), self.look_at_site())
+        offered = visible(self.profiles, groups)
+        saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
+        page = form.compose(offered, self.usage(), site, saved)
+        return form.render(page, remarks=self.remarks(), support=self.support_link)

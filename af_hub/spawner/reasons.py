@@ -1,0 +1,36 @@
+"""Why a server is not started: the fixed list. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reason of a refusal: label of the metric ``jupyterhub_server_spawn_duration_seconds``."""
+
+    INVALID_OPTIONS = "invalid-options"
+    """The request has not the right form: unknown key, wrong type (400)."""
+
+    NO_PROFILE = "no-profile"
+    """No profile is offered to this user (403)."""
+
+    UNKNOWN_PROFILE = "unknown-profile"
+    """There is no such profile for this user; also if it exists for others (400)."""
+
+    NOT_OFFERED = "not-offered"
+    """The profile does not offer this number of cores, memory or devices (400)."""
+
+    TOO_LARGE = "too-large"
+    """No place has that many cores or that much memory (400)."""
+
+    GPU_MISSING = "gpu-missing"
+    """There is no such graphics processor (400)."""
+
+    GPU_BUSY = "gpu-busy"
+    """All graphics processors are reserved (409)."""
+
+    USER_LIMIT = "user-limit"
+    """The user already runs as many servers of this profile as allowed (409)."""
+
+    TOTAL_LIMIT = "total-limit"
+    """As many servers of this profile run as allowed (409)."""

@@ -1,0 +1,61 @@
+"""A refusal in the form that JupyterHub understands, on 5.5 and on 6.
+
+JupyterHub 6 has `SpawnException`: no traceback, counted as ``failure`` with its reason, never for
+``consecutive_failure_limit``. On 5.5 an ``HTTPError`` below 500 with ``jupyterhub_message`` comes
+closest (JupyterHub's "upgrading to 6" document gives this fallback).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from jupyterhub import spawner as _upstream
+from tornado import web
+
+if TYPE_CHECKING:
+    from af_hub.errors import Refusal
+
+_SpawnException: type[web.HTTPError] | None = getattr(_upstream, "SpawnException", None)
+
+
+class SpawnRefused(_SpawnException or web.HTTPError):  # type: ignore[misc]  # chosen at run time
+    """Policy refused to start a server.
+
+    Parameters
+    ----------
+    refusal
+        What the policy said.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        if _SpawnException is not None:
+            super().__init__(
+                refusal.message, reason=str(refusal.reason), status_code=refusal.status
+            )
+        else:
+            super().__init__(refusal.status, "%s", refusal.message, reason=str(refusal.reason))
+        self.refusal = refusal
+        self.headers = {"AF-Refusal": str(refusal.reason)}
+        self.jupyterhub_message = refusal.message
+
+    def __str__(self) -> str:
+        """Return the sentence for the user."""
+        return str(self.refusal.message)
+
+
+class NoTracebackForRefusals(logging.Filter):
+    """Drop the traceback that JupyterHub's spawn page logs for every exception.
+
+    ``SpawnHandler`` logs with ``exc_info=True`` whatever ends a start from the form or the query,
+    `SpawnException` included (handlers/pages.py of 5.5 and 6.1).
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record, without the traceback if it is a refusal's."""
+        info = record.exc_info
+        if isinstance(info, tuple) and isinstance(info[1], SpawnRefused):
+            record.exc_info = None
+            record.msg, record.args = "Refused to start a server: %s", (str(info[1]),)
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
