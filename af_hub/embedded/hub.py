@@ -34,7 +34,7 @@ def secret(path):
     return Path(path).read_text(encoding="ascii").strip()
 
 
-af_hub.configure(c, $facility_file)
+af_hub.configure(c, $facility_file, spawner="af-local")
 
 # --- addresses: the proxy is a process of its own and outlives the hub ---
 c.JupyterHub.bind_url = $bind_url
@@ -52,7 +52,6 @@ c.CryptKeeper.keys = [secret($crypt_key)]
 c.JupyterHub.cleanup_servers = False
 
 # --- Labs are local processes ---
-c.JupyterHub.spawner_class = "af-local"
 c.LocalSpawner.home_root = $users
 c.LocalSpawner.examples_dir = $examples
 c.LocalSpawner.environment = {"$instance_variable": $instance}

@@ -18,8 +18,8 @@ from af_hub.embedded.guard import sweep
 from af_hub.embedded.instance import instance_id, instance_lock
 from af_hub.embedded.ports import require_public_port
 from af_hub.embedded.setup import prepare
-from af_hub.embedded.supervisor import Supervisor, until_signal
-from af_hub.errors import SetupError
+from af_hub.embedded.supervisor import Supervisor, first_of, until_signal
+from af_hub.errors import AFError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,10 +127,13 @@ async def _serve(wiring: Wiring, begin: float) -> None:
 
 
 async def _start(supervisor: Supervisor, wiring: Wiring, parts: list[Part]) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(supervisor.start(parts))
-        if uses_own_storage(wiring):
-            group.create_task(fill_storage(wiring, screen.step))
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervisor.start(parts))
+            if uses_own_storage(wiring):
+                group.create_task(fill_storage(wiring, screen.step))
+    except* (AFError, OSError) as failures:
+        raise first_of(failures) from None
 
 
 @contextmanager

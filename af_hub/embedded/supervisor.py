@@ -20,7 +20,7 @@ from af_hub.embedded.environment import part_environment
 from af_hub.embedded.guard import sweep
 from af_hub.embedded.logs import open_log, tail
 from af_hub.embedded.reaper import adopt_orphans, reap_for_ever
-from af_hub.errors import SetupError
+from af_hub.errors import AFError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -85,8 +85,8 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for part in parts:
                     group.create_task(self._start_in_turn(part))
-        except* SetupError as failures:
-            raise failures.exceptions[0] from None
+        except* (AFError, OSError) as failures:
+            raise first_of(failures) from None
         for part in parts:
             self._watch(self._keep(part))
 
@@ -210,6 +210,12 @@ class Supervisor:
             log.warning("%s did not stop; killing it", running.part.title)
             process.kill()
             await process.wait()
+
+
+def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first single error of a task group's failure: one sentence is enough to act."""
+    first = failures.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def until_signal() -> signal.Signals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,16 +88,15 @@ def run(config: StorageConfig) -> None:
     server = Server((config.host, config.port), storage_app(config, keys), numthreads=THREADS)
     server.server_name = "af-storage"
     server.ssl_adapter = BuiltinSSLAdapter(str(config.certificate), str(config.key))
-
-    def stop(*_: object) -> None:
-        # the loop below notices it within its tick; stopping from within a signal handler, which
-        # interrupts that very loop, would wait for itself
-        server.interrupt = SystemExit(0)
-
+    server.prepare()
+    # cheroot cannot be stopped from a signal handler, which would interrupt the very loop that
+    # has to come to its end
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, lambda *_: stop.set())
+    loop = threading.Thread(target=server.serve, daemon=True)
+    loop.start()
     log.info("serving %s as %s on port %d", config.root, SHARE, config.port)
-    try:
-        server.start()
-    finally:
-        server.stop()
+    stop.wait()
+    server.stop()
+    loop.join(5)
