@@ -1,0 +1,1 @@
+"""Where clusters can run: one module per engine."""

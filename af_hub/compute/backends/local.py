@@ -1,0 +1,183 @@
+"""Schedulers and workers as processes of this machine, all of one system user.
+
+For a facility on one machine. Users are kept apart by TLS and by Gateway, not by the operating
+system: whoever runs code as this system user can read everything. Processes outlive the gateway;
+they are found again by process id and start time, so that a reused id is never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from af_hub.errors import ComputeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from af_hub.compute.backends.base import State
+    from af_hub.compute.launch import Launch
+
+INHERITED = (
+    "AF_INSTANCE",
+    "LANG",
+    "LC_ALL",
+    "PATH",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "TZ",
+    "VIRTUAL_ENV",
+)
+"""Environment variables of the gateway that its clusters get as well.
+
+``AF_INSTANCE`` marks the processes of a facility, so that none survives it.
+"""
+
+GRACE = 5.0
+"""Seconds from the polite signal to SIGKILL."""
+
+
+class LocalEngine:
+    """Start clusters as processes of this machine.
+
+    Parameters
+    ----------
+    root
+        Folder of the clusters' folders; made if it is not there.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def folder(self, cluster: str) -> str:
+        """Return the folder of a cluster."""
+        return str(self._folder(cluster))
+
+    async def start_cluster(self, cluster: str, launch: Launch) -> AsyncIterator[State]:
+        """Make the folder, start the scheduler."""
+        folder = self._folder(cluster)
+        yield {}
+        await asyncio.to_thread(_prepare, folder, launch.files)
+        yield await self._start(folder, launch, "scheduler")
+
+    async def stop_cluster(self, cluster: str, state: Mapping[str, Any]) -> None:
+        """Stop the scheduler, remove the folder."""
+        await _stop(cluster, state)
+        await asyncio.to_thread(_kill_all, cluster, None)
+        await asyncio.to_thread(shutil.rmtree, self._folder(cluster), ignore_errors=True)
+
+    async def start_worker(self, cluster: str, worker: str, launch: Launch) -> AsyncIterator[State]:
+        """Start one worker."""
+        yield await self._start(self._folder(cluster), launch, f"worker-{worker}")
+
+    async def stop_worker(self, cluster: str, state: Mapping[str, Any]) -> None:
+        """Stop one worker."""
+        await _stop(cluster, state)
+
+    async def alive(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Tell which processes are there."""
+        return [_process(state) is not None for state in states]
+
+    async def write_file(self, cluster: str, name: str, content: bytes) -> None:
+        """Replace one file of the cluster."""
+        await asyncio.to_thread(_replace, self._folder(cluster) / name, content)
+
+    def _folder(self, cluster: str) -> Path:
+        if not re.fullmatch(r"[0-9a-f]{32}", cluster):
+            raise ComputeError("bad-cluster", "No such cluster.")
+        return self._root / cluster
+
+    async def _start(self, folder: Path, launch: Launch, name: str) -> State:
+        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
+        environment = {**inherited, "HOME": str(folder), **launch.environment}
+        log = os.open(
+            folder / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launch.command,
+                cwd=folder,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+                # its own group: the nanny and its worker are ended together
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        return {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+
+
+def _prepare(folder: Path, files: Mapping[str, bytes]) -> None:
+    for each in (folder, folder / "logs", folder / "scratch"):
+        each.mkdir(mode=0o700)
+    for name, content in files.items():
+        _replace(folder / name, content)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _process(state: Mapping[str, Any]) -> psutil.Process | None:
+    """Return the living process of a state, if it is still the same one."""
+    try:
+        process = psutil.Process(int(state["pid"]))
+        same = abs(process.create_time() - float(state["started"])) < 1.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (KeyError, ValueError, psutil.NoSuchProcess):
+        return None
+
+
+async def _stop(cluster: str, state: Mapping[str, Any]) -> None:
+    """End a process and its session; SIGKILL after `GRACE` seconds."""
+    process = _process(state)
+    if process is not None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+        await _gone(state)
+    if "pid" in state:
+        # a killed nanny leaves its worker behind
+        await asyncio.to_thread(_kill_all, cluster, int(state["pid"]))
+
+
+async def _gone(state: Mapping[str, Any]) -> None:
+    # not by the exit code: after a restart of the gateway it is nobody's child here
+    for _ in range(int(GRACE / 0.05)):
+        if _process(state) is None:
+            return
+        await asyncio.sleep(0.05)
+
+
+def _kill_all(cluster: str, session: int | None) -> None:
+    """Kill the processes of a cluster, of one session only if it is given.
+
+    They are recognised by their environment, never by their number alone: numbers are reused.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if session is not None and os.getsid(process.pid) != session:
+                continue
+            if process.environ().get("DASK_GATEWAY_CLUSTER_NAME") == cluster:
+                process.kill()
