@@ -20,6 +20,7 @@ CLIENT_SECRET = "hub-client-secret"  # noqa: S105  names of files, not secrets
 CRYPT_KEY = "hub-crypt-key"
 COOKIE_SECRET = "hub-cookie-secret"  # noqa: S105
 PROXY_TOKEN = "proxy-auth-token"  # noqa: S105
+GATEWAY_CRYPT_KEY = "gateway-crypt-key"
 GATEWAY_API_TOKEN = "gateway-api-token"  # noqa: S105
 GATEWAY_PROXY_TOKEN = "gateway-proxy-token"  # noqa: S105
 SUPERVISOR_TOKEN = "supervisor-api-token"  # noqa: S105
@@ -29,12 +30,13 @@ NAMES = (
     CRYPT_KEY,
     COOKIE_SECRET,
     PROXY_TOKEN,
+    GATEWAY_CRYPT_KEY,
     GATEWAY_API_TOKEN,
     GATEWAY_PROXY_TOKEN,
     SUPERVISOR_TOKEN,
 )
 """``hub-crypt-key`` encrypts auth_state, ``hub-cookie-secret`` signs cookies (both 32 bytes in
-hexadecimal, as JupyterHub wants); ``gateway-api-token`` and ``supervisor-api-token`` are
+hexadecimal, as JupyterHub wants); ``gateway-crypt-key`` encrypts clusters' keys; ``gateway-api-token`` and ``supervisor-api-token`` are
 JupyterHub service tokens; the others are shared between the two parts in their name."""
 
 BYTES = 32
