@@ -1,0 +1,356 @@
+"""`IAMAuthenticator`: login with an INDIGO IAM or any OpenID Connect issuer."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from jupyterhub import roles
+from oauthenticator.generic import GenericOAuthenticator
+
+from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
+from af_hub.iam.broker import Audience, Broker
+from af_hub.iam.claims import Identity, groups_of, identity_of
+from af_hub.iam.discovery import Issuer
+from af_hub.iam.groups import matches_any, select
+from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
+from af_hub.iam.http import IAMHttp
+from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
+from af_hub.iam.names import hub_name, same_issuer
+from af_hub.iam.session import Login, Sessions, pin_of
+from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
+from af_hub.iam.traits import IAMTraits
+from af_hub.iam.verify import verify_id_token
+from af_hub.secret import Secret
+
+
+class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc]  # untyped base
+    """Verified logins, groups in one form, one refresh at a time, and a token broker."""
+
+    login_handler = LoginHandler
+    callback_handler = CallbackHandler
+    logout_handler = LogoutHandler
+
+    # --- parts, made when first needed, so that all traits are set ---
+
+    @cached_property
+    def http(self) -> IAMHttp:
+        """Client for the identity provider."""
+        return IAMHttp(self.ca_file, verify=self.validate_server_cert)
+
+    @cached_property
+    def provider(self) -> Issuer:
+        """Discovery document and keys."""
+        return Issuer(self.issuer, self.http)
+
+    @cached_property
+    def endpoint(self) -> TokenEndpoint:
+        """Token endpoint."""
+        return TokenEndpoint(
+            self.provider,
+            self.http,
+            client_id=self.client_id,
+            secret=self._secret,
+            basic_auth=self.basic_auth,
+        )
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Logins kept alive."""
+        return Sessions(self.endpoint, accept=self._accept, apply=self._apply)
+
+    @cached_property
+    def broker(self) -> Broker:
+        """Tokens for servers and services."""
+        audiences = {name: Audience(**entry) for name, entry in self.token_audiences.items()}
+        return Broker(
+            self.endpoint,
+            self.sessions,
+            audiences,
+            login=self.login_of,
+            issuer=self.access_token_issuer,
+        )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.client_id_file:
+            self.client_id = Path(self.client_id_file).read_text(encoding="utf-8").strip()
+
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+        """Add the broker to the pages of login and logout."""
+        return [
+            *super().get_handlers(app),
+            (r"/api/af/token", ServerTokenHandler),
+            (r"/api/af/users/([^/]+)/token", ServiceTokenHandler),
+        ]
+
+    # --- login ---
+
+    async def authenticate(
+        self,
+        handler: Any,
+        data: dict[str, str] | None = None,  # noqa: ARG002  there is no form
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Redeem the code, verify everything, return the auth model.
+
+        Raises
+        ------
+        AFError
+            `CallbackHandler` makes a page of it.
+        """
+        state = handler.login_state()
+        answer = await self.endpoint.redeem(
+            handler.get_argument("code"),
+            redirect_uri=self.get_callback_url(handler),
+            verifier=state.get("code_verifier", ""),
+            scope=" ".join(self.scope),
+        )
+        # an empty nonce would switch the check off
+        nonce = state.get("nonce") or "\0"
+        claims = await self._verified(answer, nonce)
+        more = await self.endpoint.userinfo(answer.access_token, sub=str(claims["sub"]))
+        identity, by_userinfo = self._identity(claims, more)
+        login = _login(answer, identity, by_userinfo=by_userinfo)
+        name = self.normalize_username(hub_name(identity.username))
+        await self._check_pin(handler, name, identity)
+        return await self._model(name, login)
+
+    async def _verified(self, answer: TokenAnswer, nonce: str | None) -> dict[str, Any]:
+        if answer.id_token is None:
+            raise IdentityError(
+                "token-missing", "The identity provider did not say who you are. Please try again."
+            )
+        return await self.provider.check(
+            partial(
+                verify_id_token,
+                answer.id_token.reveal(),
+                issuer=self.issuer,
+                client_id=self.client_id,
+                nonce=nonce,
+                algorithms=tuple(self.id_token_algs),
+            )
+        )
+
+    def _identity(self, claims: dict[str, Any], more: dict[str, Any]) -> tuple[Identity, bool]:
+        """Read claims; groups from the signed ID token, from userinfo where that has none."""
+        signed = groups_of(claims, self.token_profile)
+        everything = {**more, **claims}
+        if callable(self.username_claim):
+            everything["af_username"] = self.username_claim(everything)
+        claim = "af_username" if callable(self.username_claim) else self.username_claim
+        identity = identity_of(everything, profile=self.token_profile, username_claim=claim)
+        return identity, not signed and bool(identity.groups)
+
+    async def _check_pin(self, handler: Any, name: str, identity: Identity) -> None:
+        user = handler.find_user(name) if self.pin_subject else None
+        pin = pin_of(await user.get_auth_state()) if user else {}
+        if pin and (
+            pin.get("sub") != identity.sub or not same_issuer(pin.get("iss", ""), identity.iss)
+        ):
+            raise IdentityError(
+                "name-taken",
+                "Another account used your user name here before you. "
+                "Please ask the facility's support.",
+                f"user {name}",
+            )
+
+    # --- authorisation ---
+
+    async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
+        """Let in whom the base class lets in, and members of `allowed_groups`."""
+        if await super().check_allowed(username, auth_model):
+            return True
+        groups = ((auth_model or {}).get("auth_state") or {}).get("groups", ())
+        return matches_any(groups, self.allowed_groups)
+
+    async def login_of(self, user: Any, *, max_age: float | None = None) -> Login:
+        """Return a user's login, fresh, confirmed and still allowed.
+
+        Parameters
+        ----------
+        user
+            JupyterHub's user.
+        max_age
+            Seconds since the identity provider last confirmed it; None = `group_check_interval`.
+
+        Raises
+        ------
+        Refusal
+            ``group-not-allowed``: the login is good, the groups do not suffice any more.
+        AFError
+            See `Sessions.ensure`.
+        """
+        if max_age is None:
+            max_age = self.group_check_interval * _spread(user.name)
+        login = await self.sessions.ensure(user, margin=self.refresh_leeway, max_age=max_age)
+        if self.recheck_on_refresh:
+            await self._check_still_allowed(user, login)
+        return login
+
+    async def _check_still_allowed(self, user: Any, login: Login) -> None:
+        model = await self._model(user.name, login)
+        blocked = not await _awaited(self.check_blocked_users(user.name, model))
+        if blocked or not (self.allow_all or await self.check_allowed(user.name, model)):
+            raise Refusal(
+                "group-not-allowed",
+                "Your account is in no group any more that may use this facility. "
+                "Please ask your experiment or this facility's support.",
+            )
+
+    # --- refresh ---
+
+    async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> bool:  # noqa: ARG002
+        """Keep the login alive.
+
+        Returns True after storing everything itself, inside the user's lock: JupyterHub would
+        store a returned model after the lock, where it could overwrite a newer refresh token.
+        """
+        if not self.enable_auth_state:
+            return True
+        if self.refresh_user_hook is not None:
+            refreshed = await self._call_refresh_user_hook(user, await user.get_auth_state())
+            if refreshed is not None:
+                return bool(refreshed)
+        try:
+            await self.login_of(user)
+        except IAMUnavailable as error:
+            login = Login.from_state(await user.get_auth_state())
+            kept = login is not None and time.time() < login.expires_at + self.offline_grace
+            self.log.warning("%s keeps the login: %s (%s)", user.name, kept, error.code)
+            return kept
+        except AFError as error:
+            self.log.warning("%s has to log in again: %s", user.name, error.code)
+            return False
+        return True
+
+    async def pre_spawn_start(self, user: Any, spawner: Any) -> None:
+        """Ask the identity provider before each start, by whatever way it was asked for.
+
+        Raises
+        ------
+        SpawnRefused
+            The login is over, the groups do not suffice, or the provider is away and the token
+            has less than `min_token_lifetime` left.
+        """
+        await _awaited(super().pre_spawn_start(user, spawner))
+        if not self.enable_auth_state:
+            return
+        try:
+            await self.login_of(user, max_age=0)
+        except IAMUnavailable as error:
+            login = Login.from_state(await user.get_auth_state())
+            left = login.expires_at - time.time() if login else 0.0
+            if login is None or left < self.min_token_lifetime:
+                raise _spawn_refused(error) from None
+            await self._check_still_allowed(user, login)
+            self.log.warning("%s starts a server without %s", user.name, error.code)
+        except AFError as error:
+            raise _spawn_refused(error) from None
+
+    async def _accept(self, old: Login, answer: TokenAnswer) -> Login:
+        """Verify a refresh answer: the same person, groups as of now."""
+        claims: dict[str, Any] = {"iss": old.iss, "sub": old.sub}
+        if answer.id_token is not None:
+            claims = await self._verified(answer, None)
+        if claims["sub"] != old.sub or not same_issuer(str(claims["iss"]), old.iss):
+            raise IdentityError(
+                "identity-changed",
+                "The identity provider answered for another person. Please log in again.",
+            )
+        if old.by_userinfo or answer.id_token is None:
+            claims = {**await self.endpoint.userinfo(answer.access_token, sub=old.sub), **claims}
+        return replace(
+            old,
+            access_token=answer.access_token,
+            id_token=answer.id_token or old.id_token,
+            expires_at=answer.expires_at,
+            scope=answer.scope or old.scope,
+            groups=groups_of(claims, self.token_profile),
+            checked_at=time.time(),
+        )
+
+    async def _apply(self, user: Any, login: Login) -> None:
+        """Write a refreshed login to the hub."""
+        model = await self._model(user.name, login)
+        if model["admin"] is not None and model["admin"] != user.admin:
+            user.admin = model["admin"]
+            roles.assign_default_roles(user.db, entity=user)
+        if self.manage_groups:
+            user.sync_groups(model["groups"])
+        await user.save_auth_state(model["auth_state"])  # commits
+
+    async def _model(self, name: str, login: Login) -> dict[str, Any]:
+        """Return JupyterHub's auth model for a login."""
+        state = login.to_state()
+        if self.modify_auth_state_hook is not None:
+            state = await self._call_modify_auth_state_hook(state)
+        admin: bool | None = True if name in self.admin_users else None
+        if self.admin_groups and not admin:
+            admin = matches_any(login.groups, self.admin_groups)
+        model: dict[str, Any] = {"name": name, "admin": admin, "auth_state": state}
+        if self.manage_groups:
+            model["groups"] = list(select(login.groups, self.stored_groups))
+        updated: dict[str, Any] = await self.update_auth_model(model)
+        return updated
+
+    # --- logout ---
+
+    async def end_login(self, user: Any) -> bool:
+        """Forget a login and revoke its tokens; tell whether they were revoked.
+
+        Raises
+        ------
+        IAMUnavailable
+            The identity provider did not answer; the hub has forgotten the tokens all the same.
+        """
+        brokered = self.broker.forget(user)
+        login = await self.sessions.forget(user)
+        if login is None or not self.revoke_on_logout:
+            return False
+        # the refresh token first: with IAM its access tokens die with it
+        first = login.refresh_token or login.access_token
+        for token in (first, *brokered):
+            await self.endpoint.revoke(token)
+        return True
+
+    def _secret(self) -> Secret:
+        if self.client_secret_file:
+            return Secret(Path(self.client_secret_file).read_text(encoding="utf-8").strip())
+        return Secret(self.client_secret)
+
+
+def _login(answer: TokenAnswer, identity: Identity, *, by_userinfo: bool) -> Login:
+    return Login(
+        access_token=answer.access_token,
+        refresh_token=answer.refresh_token,
+        id_token=answer.id_token,
+        expires_at=answer.expires_at,
+        scope=answer.scope,
+        iss=identity.iss,
+        sub=identity.sub,
+        name=identity.name,
+        groups=identity.groups,
+        checked_at=time.time(),
+        by_userinfo=by_userinfo,
+    )
+
+
+def _spread(name: str) -> float:
+    """Return a factor between 0.9 and 1.1, always the same for a user."""
+    return 0.9 + 0.2 * hashlib.sha256(name.encode()).digest()[0] / 255
+
+
+def _spawn_refused(error: AFError) -> Exception:
+    # here, since the spawner's package has heavier imports than the authenticator needs
+    from af_hub.spawner.refusals import SpawnRefused  # noqa: PLC0415
+
+    return SpawnRefused(Refusal(error.code, error.message, status=error.status))
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if hasattr(value, "__await__") else value

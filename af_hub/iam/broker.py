@@ -1,0 +1,206 @@
+"""Short-lived access tokens for configured audiences, for servers and services of a user."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+from af_hub.errors import IAMUnavailable, Refusal, SessionOver
+from af_hub.iam.tokens import issuer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from af_hub.iam.session import HubUser, Login, Sessions
+    from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
+    from af_hub.secret import Secret
+
+log = logging.getLogger(__name__)
+
+MINIMUM_LIFE: Final = 60.0
+"""Seconds that a token given out lives at least, also while the provider is away."""
+
+CACHE_SIZE: Final = 10_000
+"""Tokens kept; beyond that the ones that end first are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What may be asked for under one name.
+
+    Parameters
+    ----------
+    audience
+        The token's ``aud``.
+    scope
+        Scopes, separated by spaces; the provider leaves out what a user may not have.
+    method
+        ``exchange`` or ``refresh``.
+    """
+
+    audience: str
+    scope: str
+    method: str = "exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Brokered:
+    """A token as it is given out.
+
+    Parameters
+    ----------
+    access_token
+        The token.
+    expires_at
+        Its end, seconds since the epoch.
+    scope, audience, issuer
+        What it says.
+    groups
+        The user's groups when it was made: a change makes a new one.
+    lifetime
+        Seconds that it lived when it was made.
+    """
+
+    access_token: Secret
+    expires_at: float
+    scope: str
+    audience: str
+    issuer: str
+    groups: tuple[str, ...]
+    lifetime: float
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        """Return the answer of the broker's HTTP interface."""
+        return {
+            "access_token": self.access_token.reveal(),
+            "token_type": "Bearer",
+            "expires_at": int(self.expires_at),
+            "expires_in": max(0, int(self.expires_at - now)),
+            "scope": self.scope,
+            "audience": self.audience,
+            "issuer": self.issuer,
+        }
+
+
+class Broker:
+    """Gives out access tokens, one per user and audience at a time.
+
+    Parameters
+    ----------
+    endpoint, sessions
+        Where tokens come from.
+    audiences
+        What may be asked for, by name.
+    login
+        Returns a user's confirmed and still allowed login, see `IAMAuthenticator.login_of`.
+    issuer
+        ``iss`` of access tokens where it is configured; empty = read from each token.
+    """
+
+    def __init__(
+        self,
+        endpoint: TokenEndpoint,
+        sessions: Sessions,
+        audiences: Mapping[str, Audience],
+        *,
+        login: Callable[[Any], Awaitable[Login]],
+        issuer: str = "",
+    ) -> None:
+        self._endpoint = endpoint
+        self._sessions = sessions
+        self._audiences = audiences
+        self._login = login
+        self._issuer = issuer
+        self._cache: dict[tuple[str, str], Brokered] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def token(self, user: HubUser, name: str) -> Brokered:
+        """Return a token for the audience called `name`.
+
+        Raises
+        ------
+        Refusal
+            ``audience-unknown``, or what the user's login check refuses.
+        SessionOver
+            The user has to log in again.
+        IdentityError
+            ``token-not-granted`` if the provider gives none of the scopes.
+        IAMUnavailable
+            The provider is away and no token with `MINIMUM_LIFE` is left.
+        """
+        audience = self._audiences.get(name)
+        if audience is None:
+            raise Refusal(
+                "audience-unknown", "This facility gives no tokens of that name.", status=404
+            )
+        key = (user.name, name)
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        async with lock:
+            try:
+                return await self._token(user, key, audience)
+            except IAMUnavailable:
+                # an outage is no reason to refuse what is still good
+                old = self._cache.get(key)
+                if old is not None and old.expires_at - time.time() > MINIMUM_LIFE:
+                    return old
+                raise
+
+    def forget(self, user: HubUser) -> list[Secret]:
+        """Drop a user's tokens and return those that still live."""
+        now = time.time()
+        gone = [self._cache.pop(key) for key in list(self._cache) if key[0] == user.name]
+        return [one.access_token for one in gone if one.expires_at > now]
+
+    async def _token(self, user: HubUser, key: tuple[str, str], audience: Audience) -> Brokered:
+        login = await self._login(user)
+        old = self._cache.get(key)
+        if old is not None and old.groups == login.groups:
+            left = old.expires_at - time.time()
+            if left > max(MINIMUM_LIFE, old.lifetime / 4):
+                return old
+        answer = await self._make(user, login, audience)
+        now = time.time()
+        made = Brokered(
+            access_token=answer.access_token,
+            expires_at=answer.expires_at,
+            scope=answer.scope,
+            audience=audience.audience,
+            issuer=self._issuer or issuer_of(answer.access_token) or login.iss,
+            groups=login.groups,
+            lifetime=answer.expires_at - now,
+        )
+        self._remember(key, made, now)
+        log.info("token for %s made for %s: %s", key[1], user.name, made.scope)
+        return made
+
+    async def _make(self, user: HubUser, login: Login, audience: Audience) -> TokenAnswer:
+        if audience.method == "refresh":
+            return await self._sessions.narrowed(
+                user, audience=audience.audience, scope=audience.scope
+            )
+        try:
+            return await self._exchange(login, audience)
+        except SessionOver:
+            # the subject token was ended at the provider before its time: the refresh token
+            # tells whether the login itself is over
+            login = await self._sessions.ensure(user, margin=MINIMUM_LIFE, max_age=0)
+            return await self._exchange(login, audience)
+
+    async def _exchange(self, login: Login, audience: Audience) -> TokenAnswer:
+        return await self._endpoint.exchange(
+            login.access_token, audience=audience.audience, scope=audience.scope
+        )
+
+    def _remember(self, key: tuple[str, str], made: Brokered, now: float) -> None:
+        self._cache[key] = made
+        if len(self._cache) > CACHE_SIZE:
+            by_end = sorted(self._cache, key=lambda one: self._cache[one].expires_at)
+            for one in by_end[: CACHE_SIZE // 10]:
+                del self._cache[one]
+            log.info("%d tokens kept at %.0f", len(self._cache), now)

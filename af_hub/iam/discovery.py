@@ -1,0 +1,173 @@
+"""Discovery document and key set of an issuer, cached."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from af_hub.errors import IAMUnavailable
+from af_hub.iam.names import same_issuer
+from af_hub.iam.verify import UnknownKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from af_hub.iam.http import IAMHttp
+
+log = logging.getLogger(__name__)
+
+REFRESH_AFTER: Final = 6 * 3600.0
+"""Seconds after which documents are fetched again (WLCG profile: 6 h)."""
+
+EXPIRE_AFTER: Final = 48 * 3600.0
+"""Seconds that keys may be used while the issuer does not answer (WLCG profile: 2 d)."""
+
+COOL_DOWN: Final = 30.0
+"""Seconds between two tries, so that tokens with invented key ids cannot drive us."""
+
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Addresses from the discovery document; empty where the issuer has none."""
+
+    authorize: str
+    token: str
+    userinfo: str
+    revoke: str
+    keys: str
+
+
+class Issuer:
+    """An OpenID Connect issuer.
+
+    Parameters
+    ----------
+    issuer
+        As configured; a trailing slash makes no difference.
+    http
+        Client for it.
+    """
+
+    def __init__(self, issuer: str, http: IAMHttp) -> None:
+        self.issuer = issuer
+        self._http = http
+        self._endpoints: Endpoints | None = None
+        self._keys: dict[str, Any] = {}
+        self._fetched = dict.fromkeys(("endpoints", "keys"), float("-inf"))
+        self._tried = dict.fromkeys(("endpoints", "keys"), float("-inf"))
+        self._missed = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def endpoints(self) -> Endpoints:
+        """Return the issuer's addresses.
+
+        Raises
+        ------
+        IAMUnavailable
+            ``iam-unreachable``, ``iam-failed``, ``iam-answer``, ``iam-issuer``.
+        """
+        async with self._lock:
+            if self._endpoints is None:
+                self._endpoints = await self._discover()
+                self._mark("endpoints")
+            elif self._is_due("endpoints"):
+                try:
+                    self._endpoints = await self._discover()
+                    self._mark("endpoints")
+                except IAMUnavailable as error:
+                    log.warning("discovery of %s: %s; the old one is used", self.issuer, error)
+            return self._endpoints
+
+    async def check(self, check: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        """Run a verification with the issuer's keys; once more with new ones if a key is unknown.
+
+        Parameters
+        ----------
+        check
+            Function of the JWKS document, see `af_hub.iam.verify`.
+        """
+        try:
+            return check(await self.keys())
+        except UnknownKeyError:
+            if time.monotonic() - self._missed < COOL_DOWN:
+                raise
+            self._missed = time.monotonic()
+        return check(await self.keys(again=True))
+
+    async def keys(self, *, again: bool = False) -> dict[str, Any]:
+        """Return the JWKS document, at most `EXPIRE_AFTER` old.
+
+        Parameters
+        ----------
+        again
+            Fetch it now: a token was signed with a key that is not in it.
+        """
+        endpoints = await self.endpoints()
+        async with self._lock:
+            age = time.monotonic() - self._fetched["keys"]
+            if self._keys and not again and not self._is_due("keys"):
+                return self._keys
+            self._tried["keys"] = time.monotonic()
+            try:
+                self._keys = await self._fetch_keys(endpoints.keys)
+            except IAMUnavailable as error:
+                if not self._keys or age > EXPIRE_AFTER:
+                    raise
+                log.warning("keys of %s: %s; the old ones are used", self.issuer, error)
+            else:
+                self._mark("keys")
+            return self._keys
+
+    def _is_due(self, what: str) -> bool:
+        now = time.monotonic()
+        due = now - self._fetched[what] > REFRESH_AFTER and now - self._tried[what] > COOL_DOWN
+        if due:
+            self._tried[what] = now
+        return due
+
+    def _mark(self, what: str) -> None:
+        self._fetched[what] = self._tried[what] = time.monotonic()
+
+    async def _fetch_keys(self, url: str) -> dict[str, Any]:
+        reply = await self._http.get(url)
+        keys = reply.json() if reply.status == 200 else {}
+        if not isinstance(keys.get("keys"), list) or not keys["keys"]:
+            raise IAMUnavailable("iam-answer", _UNREADABLE, "no keys in the key set")
+        return keys
+
+    async def _discover(self) -> Endpoints:
+        url = f"{self.issuer.removesuffix('/')}/.well-known/openid-configuration"
+        reply = await self._http.get(url)
+        document = reply.json() if reply.status == 200 else {}
+        if not same_issuer(str(document.get("issuer", "")), self.issuer):
+            # the wrong issuer here is how a mix-up attack begins (RFC 9700)
+            raise IAMUnavailable("iam-issuer", _UNREADABLE, "discovery names another issuer")
+        return Endpoints(
+            authorize=_address(document, "authorization_endpoint"),
+            token=_address(document, "token_endpoint"),
+            userinfo=_address(document, "userinfo_endpoint", optional=True),
+            revoke=_address(document, "revocation_endpoint", optional=True),
+            keys=_address(document, "jwks_uri"),
+        )
+
+
+_UNREADABLE: Final = (
+    "The identity provider answered with something unusable. Please tell the facility's support."
+)
+
+
+def _address(document: dict[str, Any], name: str, *, optional: bool = False) -> str:
+    """Return an https address, or an http one on loopback."""
+    value = document.get(name)
+    if value is None and optional:
+        return ""
+    parts = urlsplit(value if isinstance(value, str) else "")
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        return str(value)
+    raise IAMUnavailable("iam-answer", _UNREADABLE, f"{name} is not an https address")

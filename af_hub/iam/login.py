@@ -1,0 +1,162 @@
+"""Pages of login and logout, on those of OAuthenticator."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+from urllib.parse import urljoin
+
+from oauthenticator.oauth2 import (
+    OAuthCallbackHandler,
+    OAuthLoginHandler,
+    OAuthLogoutHandler,
+    _deserialize_state,
+    _serialize_state,
+)
+from tornado import web
+
+from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
+from af_hub.iam.answers import scrub
+from af_hub.iam.pages import LOGGED_OUT_PAGE, PageError
+
+_REVOKE_TIMEOUT = 5.0
+"""Seconds that a logout waits for the identity provider."""
+
+
+class LoginHandler(OAuthLoginHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+    """Sends the browser to the identity provider, with PKCE, state and nonce."""
+
+    authorize_url = ""
+
+    @property
+    def _OAUTH_AUTHORIZE_URL(self) -> str:  # noqa: N802  name given by tornado
+        return self.authorize_url
+
+    async def get(self) -> None:
+        """Redirect. The stock handler has no nonce and knows no discovery."""
+        authenticator = self.authenticator
+        try:
+            endpoints = await authenticator.provider.endpoints()
+        except IAMUnavailable as error:
+            raise PageError(error, again=self.request.path) from None
+        self.authorize_url = authenticator.authorize_url or endpoints.authorize
+        state = {
+            "state_id": self._generate_state_id(),
+            "next_url": self._get_next_url(),
+            "nonce": secrets.token_urlsafe(32),
+        }
+        extra = {
+            **authenticator.extra_authorize_params,
+            "nonce": state["nonce"],
+            "state": _serialize_state({"state_id": state["state_id"]}),
+        }
+        if authenticator.enable_pkce:
+            state["code_verifier"], extra["code_challenge"] = self._generate_pkce_params()
+            extra["code_challenge_method"] = "S256"
+        self.set_state_cookie(_serialize_state(state))
+        self.authorize_redirect(
+            redirect_uri=authenticator.get_callback_url(self),
+            client_id=authenticator.client_id,
+            scope=authenticator.scope,
+            extra_params=extra,
+            response_type="code",
+        )
+
+
+class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+    """Takes the browser back, with error pages that say what to do and hold no token."""
+
+    def login_state(self) -> dict[str, Any]:
+        """Return what `LoginHandler` put into the browser's cookie."""
+        state = _deserialize_state(self.get_state_cookie())
+        return state if isinstance(state, dict) else {}
+
+    def check_state(self) -> None:
+        """Compare cookie and address; an unreadable one is a mismatch, not a crash."""
+        try:
+            super().check_state()
+        except (web.HTTPError, AttributeError, UnicodeError):
+            # AttributeError, UnicodeError: JSON that is no object, text that is not ASCII
+            raise IdentityError(
+                "login-state",
+                "This login was not started in this browser, or too long ago. Please try again.",
+            ) from None
+
+    def check_error(self) -> None:
+        """Refuse with the provider's words, without anything that looks like a token."""
+        code = self.get_argument("error", "")
+        if code:
+            words = scrub(self.get_argument("error_description", code))
+            raise IdentityError(
+                "login-refused", f"The identity provider refused the login: {words}", scrub(code)
+            )
+
+    def check_code(self) -> None:
+        """Refuse a call without a code."""
+        if not self.get_argument("code", ""):
+            raise IdentityError(
+                "login-code", "The login did not come back whole. Please try again."
+            )
+
+    async def get(self) -> None:
+        """Finish the login."""
+        again = self.settings["login_url"]
+        try:
+            self.check_arguments()
+            user = await self.login_user()
+        except AFError as error:
+            self.log.warning("login refused: %s (%s)", error.code, error.detail)
+            raise PageError(error, again=again) from None
+        if user is None:
+            raise PageError(
+                Refusal(
+                    "group-not-allowed",
+                    "Your login worked, but your account is in no group that may use this "
+                    "facility. If you have just joined one, log in again; otherwise ask your "
+                    "experiment or this facility's support for access.",
+                ),
+                again=again,
+            )
+        self.redirect(self.get_next_url(user))
+
+
+class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+    """Forgets the tokens, ends them at the identity provider, and says what may live on."""
+
+    _revoked = False
+
+    async def handle_logout(self) -> None:
+        """Wipe and revoke; an identity provider that is away does not stop a logout."""
+        await super().handle_logout()
+        user = self.current_user
+        if user is None or not self.authenticator.enable_auth_state:
+            return
+        try:
+            async with asyncio.timeout(_REVOKE_TIMEOUT):
+                self._revoked = await self.authenticator.end_login(user)
+        except (AFError, TimeoutError) as error:
+            self.log.warning("tokens of %s could not be revoked: %s", user.name, error)
+
+    def get_template(self, name: str, sync: bool = False) -> Any:
+        """Give our page in place of the stock one, which says nothing about what lives on."""
+        if name != "logout.html":
+            return super().get_template(name, sync)
+        return self.settings["jinja2_env"].from_string(LOGGED_OUT_PAGE)
+
+    async def render_logout_page(self) -> None:
+        """Show the page, or go where ``logout_redirect_url`` says."""
+        if self.authenticator.logout_redirect_url:
+            self.redirect(self.authenticator.logout_redirect_url)
+            return
+        try:
+            endpoints = await self.authenticator.provider.endpoints()
+            # INDIGO IAM has no end_session_endpoint, but a page beside /authorize
+            iam_logout_url = urljoin(endpoints.authorize, "logout")
+        except IAMUnavailable:
+            iam_logout_url = ""
+        self.finish(
+            await self.render_template(
+                "logout.html", revoked=self._revoked, iam_logout_url=iam_logout_url
+            )
+        )

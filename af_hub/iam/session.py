@@ -1,0 +1,248 @@
+"""A user's login at the identity provider, kept alive: one refresh at a time per user."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import WeakValueDictionary
+
+from af_hub.errors import IAMUnavailable, SessionOver
+from af_hub.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
+
+log = logging.getLogger(__name__)
+
+OUTAGE_PAUSE: Final = 5.0
+"""Seconds after a failed refresh in which the same user's requests do not try again."""
+
+
+class HubUser(Protocol):
+    """The part of JupyterHub's user that is needed here."""
+
+    name: str
+
+    async def get_auth_state(self) -> dict[str, Any] | None:
+        """Return the decrypted auth_state."""
+
+    async def save_auth_state(self, auth_state: dict[str, Any] | None) -> None:
+        """Encrypt, store and commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What auth_state holds of a login.
+
+    Parameters
+    ----------
+    access_token, refresh_token, id_token
+        The tokens of the hub's client.
+    expires_at
+        End of the access token, seconds since the epoch.
+    scope
+        Granted scope.
+    iss, sub
+        The person: what the hub user is pinned to.
+    name
+        Full name for display.
+    groups
+        Canonical groups.
+    checked_at
+        When the identity provider last confirmed login and groups, seconds since the epoch.
+    by_userinfo
+        Whether the groups came from userinfo, since the ID token has none.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    id_token: Secret | None
+    expires_at: float
+    scope: str
+    iss: str
+    sub: str
+    name: str
+    groups: tuple[str, ...]
+    checked_at: float
+    by_userinfo: bool = False
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the auth_state."""
+        return {
+            "access_token": self.access_token.reveal(),
+            "refresh_token": self.refresh_token.reveal() if self.refresh_token else None,
+            "id_token": self.id_token.reveal() if self.id_token else None,
+            "expires_at": self.expires_at,
+            "scope": self.scope,
+            "iss": self.iss,
+            "sub": self.sub,
+            "name": self.name,
+            "groups": list(self.groups),
+            "checked_at": self.checked_at,
+            "by_userinfo": self.by_userinfo,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any] | None) -> Login | None:
+        """Read an auth_state; None if there is no login in it (never was, or logged out)."""
+        if not state or not state.get("access_token") or not state.get("sub"):
+            return None
+        return cls(
+            access_token=Secret(state["access_token"]),
+            refresh_token=_secret(state.get("refresh_token")),
+            id_token=_secret(state.get("id_token")),
+            expires_at=float(state.get("expires_at") or 0.0),
+            scope=str(state.get("scope") or ""),
+            iss=str(state.get("iss") or ""),
+            sub=str(state["sub"]),
+            name=str(state.get("name") or ""),
+            groups=tuple(state.get("groups") or ()),
+            checked_at=float(state.get("checked_at") or 0.0),
+            by_userinfo=bool(state.get("by_userinfo")),
+        )
+
+
+def pin_of(state: dict[str, Any] | None) -> dict[str, str]:
+    """Return what stays of an auth_state at logout: to whom the hub user name belongs."""
+    state = state or {}
+    return {key: state[key] for key in ("iss", "sub") if state.get(key)}
+
+
+class Sessions:
+    """Refreshes logins; any number of simultaneous requests of a user make one refresh.
+
+    Parameters
+    ----------
+    endpoint
+        The token endpoint.
+    accept
+        Verifies a refresh answer and returns the new login (identity unchanged, groups read).
+    apply
+        Writes a new login to the hub: auth_state, groups, admin rights.
+    """
+
+    def __init__(
+        self,
+        endpoint: TokenEndpoint,
+        *,
+        accept: Callable[[Login, TokenAnswer], Awaitable[Login]],
+        apply: Callable[[Any, Login], Awaitable[None]],
+    ) -> None:
+        self._endpoint = endpoint
+        self._accept = accept
+        self._apply = apply
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._failed: dict[str, tuple[float, IAMUnavailable]] = {}
+
+    async def ensure(self, user: HubUser, *, margin: float, max_age: float) -> Login:
+        """Return a login that is good enough, refreshed if need be.
+
+        Parameters
+        ----------
+        user
+            Whose.
+        margin
+            Seconds that the access token must live on.
+        max_age
+            Seconds since the identity provider last confirmed the login; 0 asks it now.
+
+        Raises
+        ------
+        SessionOver
+            There is no login, or the identity provider ended it.
+        IAMUnavailable
+            A refresh was needed and the provider did not answer; the old login stays.
+        """
+        # shielded: a request that is cancelled between the provider's answer and the database
+        # would lose a rotated refresh token
+        return await asyncio.shield(self._ensure(user, margin, max_age, time.time()))
+
+    async def narrowed(self, user: HubUser, *, audience: str, scope: str) -> TokenAnswer:
+        """Get a narrower access token by the refresh grant (for clients without exchange).
+
+        Raises
+        ------
+        SessionOver, IdentityError, IAMUnavailable
+            As the token endpoint. ``refresh-method-unsafe`` if the provider rotated the refresh
+            token: then each audience ends the tokens of the one before.
+        """
+        return await asyncio.shield(self._narrowed(user, audience, scope))
+
+    async def forget(self, user: HubUser) -> Login | None:
+        """Take the tokens out of auth_state and return what was there; the pin stays."""
+        async with self._lock(user.name):
+            state = await user.get_auth_state()
+            await user.save_auth_state(pin_of(state) or None)
+            self._failed.pop(user.name, None)
+            return Login.from_state(state)
+
+    async def _ensure(self, user: HubUser, margin: float, max_age: float, asked_at: float) -> Login:
+        async with self._lock(user.name):
+            login = Login.from_state(await user.get_auth_state())
+            if login is None:
+                raise SessionOver("login-missing", "You are not logged in. Please log in again.")
+            now = time.time()
+            # a confirmation that came while this request waited is as good as a new one
+            confirmed = login.checked_at >= asked_at or now - login.checked_at < max_age
+            if confirmed and login.expires_at - now > margin:
+                return login
+            return await self._refresh(user, login)
+
+    async def _refresh(self, user: HubUser, login: Login) -> Login:
+        if login.refresh_token is None:
+            raise SessionOver("login-over", "Your login has ended. Please log in again.")
+        until, error = self._failed.get(user.name, (0.0, None))
+        if error is not None and time.monotonic() < until:
+            raise error
+        try:
+            answer = await self._endpoint.refresh(login.refresh_token, held=login.scope)
+        except IAMUnavailable as failure:
+            self._failed[user.name] = (time.monotonic() + OUTAGE_PAUSE, failure)
+            raise
+        except SessionOver as over:
+            log.info("login of %s is over: %s (%s)", user.name, over.code, over.detail)
+            if over.code == "login-over":  # the others can be put right at the provider
+                await user.save_auth_state(pin_of(await user.get_auth_state()))
+            raise
+        self._failed.pop(user.name, None)
+        # stored before it is verified or used: the old refresh token may be dead already
+        kept = replace(login, refresh_token=answer.refresh_token or login.refresh_token)
+        if kept.refresh_token != login.refresh_token:
+            await user.save_auth_state(kept.to_state())
+        fresh = await self._accept(kept, answer)
+        await self._apply(user, fresh)
+        return fresh
+
+    async def _narrowed(self, user: HubUser, audience: str, scope: str) -> TokenAnswer:
+        async with self._lock(user.name):
+            login = Login.from_state(await user.get_auth_state())
+            if login is None or login.refresh_token is None:
+                raise SessionOver("login-missing", "You are not logged in. Please log in again.")
+            answer = await self._endpoint.refresh(
+                login.refresh_token, scope=scope, audience=audience
+            )
+            if answer.refresh_token is None or answer.refresh_token == login.refresh_token:
+                return answer
+            kept = replace(login, refresh_token=answer.refresh_token, expires_at=0.0)
+            await user.save_auth_state(kept.to_state())
+            raise IAMUnavailable(
+                "refresh-method-unsafe",
+                "The facility's registration at the identity provider cannot give this token. "
+                "Please tell the facility's support.",
+                "the refresh token rotates: set method: exchange, or reuse of refresh tokens",
+            )
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        return lock
+
+
+def _secret(value: Any) -> Secret | None:
+    return Secret(value) if isinstance(value, str) and value else None

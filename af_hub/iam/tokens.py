@@ -1,0 +1,252 @@
+"""The token endpoint, and what of its answers is kept."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from af_hub.errors import IAMUnavailable, IdentityError, SessionOver
+from af_hub.iam.answers import error_of
+from af_hub.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from af_hub.iam.discovery import Issuer
+    from af_hub.iam.http import IAMHttp, Reply
+
+EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
+_ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a type name
+_UNKNOWN_LIFETIME: Final = 300.0
+"""Seconds that a token is trusted whose lifetime the provider does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """A successful answer of the token endpoint.
+
+    Parameters
+    ----------
+    access_token, refresh_token, id_token
+        The tokens; None where none was given.
+    expires_at
+        End of the access token, seconds since the epoch.
+    scope
+        Granted scope, separated by spaces.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    id_token: Secret | None
+    expires_at: float
+    scope: str
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any], *, asked: str, now: float) -> TokenAnswer:
+        """Read an answer.
+
+        Parameters
+        ----------
+        body
+            The JSON object.
+        asked
+            Scope of the request: what an answer without ``scope`` means (RFC 6749, 5.1).
+        now
+            When the request was sent: lifetimes count from there at the latest.
+
+        Raises
+        ------
+        IAMUnavailable
+            ``iam-answer`` if there is no usable access token in it.
+        """
+        scope = body.get("scope", asked)
+        seconds = body.get("expires_in")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            seconds = _UNKNOWN_LIFETIME
+        access_token = _token(body, "access_token")
+        kind = body.get("token_type")
+        if access_token is None or not isinstance(kind, str) or kind.lower() != "bearer":
+            raise IAMUnavailable(
+                "iam-answer",
+                "The identity provider answered without a usable token. Please try again.",
+            )
+        return cls(
+            access_token=access_token,
+            refresh_token=_token(body, "refresh_token"),
+            id_token=_token(body, "id_token"),
+            expires_at=now + max(0.0, float(seconds)),
+            scope=scope if isinstance(scope, str) else asked,
+        )
+
+
+class TokenEndpoint:
+    """The hub's client at one identity provider.
+
+    Parameters
+    ----------
+    issuer, http
+        The provider.
+    client_id
+        The hub's client id.
+    secret
+        Returns the client secret; called for each request, so that a file can be changed.
+    basic_auth
+        Send the secret by header instead of by form.
+    """
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        http: IAMHttp,
+        *,
+        client_id: str,
+        secret: Callable[[], Secret],
+        basic_auth: bool,
+    ) -> None:
+        self._issuer = issuer
+        self._http = http
+        self._client_id = client_id
+        self._secret = secret
+        self._basic_auth = basic_auth
+
+    async def redeem(
+        self, code: str, *, redirect_uri: str, verifier: str, scope: str
+    ) -> TokenAnswer:
+        """Redeem an authorization code.
+
+        Raises
+        ------
+        SessionOver
+            The code is unknown, used or too old.
+        IAMUnavailable
+            The provider or the hub's registration has a problem.
+        """
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        if verifier:
+            form["code_verifier"] = verifier
+        return await self._ask(form, asked=scope)
+
+    async def refresh(
+        self, refresh_token: Secret, *, scope: str = "", audience: str = "", held: str = ""
+    ) -> TokenAnswer:
+        """Refresh, with `scope` and `audience` to a narrower access token.
+
+        Raises
+        ------
+        SessionOver
+            ``login-over``, ``account-disabled``, ``aup-not-signed``.
+        IdentityError
+            ``token-not-granted`` for a scope or audience that is refused.
+        IAMUnavailable
+            No answer, or one that says nothing about the login.
+        """
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+        if scope:
+            form["scope"] = scope
+        if audience:
+            form["audience"] = audience
+        return await self._ask(form, asked=scope or held)
+
+    async def exchange(self, subject: Secret, *, audience: str, scope: str) -> TokenAnswer:
+        """Exchange an access token for one of another audience and narrower scope (RFC 8693).
+
+        INDIGO IAM lets a client exchange for itself, and the subject token stays alive.
+
+        Raises
+        ------
+        SessionOver, IdentityError, IAMUnavailable
+            As for `refresh`.
+        """
+        form = {
+            "grant_type": EXCHANGE,
+            "subject_token": subject.reveal(),
+            "subject_token_type": _ACCESS_TOKEN,
+            "audience": audience,
+            "scope": scope,
+        }
+        return await self._ask(form, asked=scope)
+
+    async def revoke(self, token: Secret) -> None:
+        """Revoke a token (RFC 7009); does nothing where the provider has no such endpoint."""
+        endpoints = await self._issuer.endpoints()
+        if endpoints.revoke:
+            await self._post(endpoints.revoke, {"token": token.reveal()})
+
+    async def userinfo(self, access_token: Secret, *, sub: str) -> dict[str, Any]:
+        """Return the claims of /userinfo; empty where the provider has none.
+
+        Raises
+        ------
+        IdentityError
+            ``userinfo-subject`` if it describes somebody else than the ID token.
+        SessionOver
+            The provider refuses the token.
+        IAMUnavailable
+            No answer.
+        """
+        endpoints = await self._issuer.endpoints()
+        if not endpoints.userinfo:
+            return {}
+        reply = await self._http.get(endpoints.userinfo, bearer=access_token)
+        if reply.status in {401, 403}:
+            raise SessionOver("login-over", "Your login has ended. Please log in again.")
+        claims = _json(reply)
+        if claims.get("sub") != sub:
+            raise IdentityError(
+                "userinfo-subject",
+                "The identity provider described another person than the one who logged in. "
+                "Please tell the facility's support.",
+            )
+        return claims
+
+    async def _ask(self, form: dict[str, str], *, asked: str) -> TokenAnswer:
+        endpoints = await self._issuer.endpoints()
+        now = time.time()
+        reply = await self._post(endpoints.token, form)
+        if reply.status != 200:
+            raise error_of(reply.status, _object(reply.body))
+        return TokenAnswer.parse(reply.json(), asked=asked, now=now)
+
+    async def _post(self, url: str, form: dict[str, str]) -> Reply:
+        secret = self._secret()
+        if self._basic_auth:
+            return await self._http.post(url, form, basic=(self._client_id, secret))
+        client = {"client_id": self._client_id, "client_secret": secret.reveal()}
+        return await self._http.post(url, form | client)
+
+
+def issuer_of(token: Secret) -> str:
+    """Return ``iss`` of an access token without verifying it; empty if it is no JWT.
+
+    Used only to tell what form of the issuer the provider writes into access tokens, never to
+    decide anything: the token has just come from the provider over TLS.
+    """
+    try:
+        payload = token.reveal().split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        issuer = claims.get("iss")
+    except (IndexError, ValueError, AttributeError, RecursionError):
+        return ""
+    return issuer if isinstance(issuer, str) else ""
+
+
+def _token(body: Mapping[str, Any], name: str) -> Secret | None:
+    value = body.get(name)
+    return Secret(value) if isinstance(value, str) and value else None
+
+
+def _json(reply: Reply) -> dict[str, Any]:
+    if reply.status != 200:
+        raise error_of(reply.status, {})
+    return reply.json()
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,286 @@
+"""The settings of `IAMAuthenticator`."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from traitlets import (
+    Bool,
+    Dict,
+    Enum,
+    Float,
+    HasTraits,
+    Integer,
+    List,
+    Set,
+    TraitError,
+    Unicode,
+    default,
+    validate,
+)
+
+from af_hub.iam.claims import PROFILES
+from af_hub.iam.groups import check_pattern
+from af_hub.iam.verify import ALGORITHMS
+
+_PROFILE_SCOPES = {"wlcg": ("wlcg.groups",), "aarc": ("eduperson_entitlement",)}
+
+
+class IAMTraits(HasTraits):
+    """Settings, each with its reason; `IAMAuthenticator` adds what it inherits."""
+
+    issuer = Unicode(
+        config=True,
+        help="""
+        Address of the identity provider, as in its discovery document, for example
+        ``https://cms-auth.cern.ch/``. Everything else about it is read from
+        ``/.well-known/openid-configuration`` below it.
+
+        Whether it ends in a slash makes no difference: INDIGO IAM writes both forms.
+        """,
+    )
+
+    access_token_issuer = Unicode(
+        config=True,
+        help="""
+        ``iss`` of access tokens, byte for byte, where it differs from `issuer`.
+
+        XRootD, HTCondor and Rucio compare bytes. Empty (default): learnt from each token.
+        """,
+    )
+
+    client_id_file = Unicode(
+        config=True,
+        help="File that holds the client id; an alternative to `client_id`.",
+    )
+
+    client_secret_file = Unicode(
+        config=True,
+        help="""
+        File that holds the client secret; an alternative to `client_secret`. It is read for
+        each request, so that a secret can be replaced without a restart.
+        """,
+    )
+
+    ca_file = Unicode(
+        config=True,
+        help="""
+        PEM file of the certificate authorities that may vouch for the identity provider.
+        Empty (default): the system's.
+        """,
+    )
+
+    token_profile = Enum(
+        list(PROFILES),
+        default_value="auto",
+        config=True,
+        help="""
+        How the identity provider writes groups into tokens: INDIGO IAM's token profile of this
+        client.
+
+        - ``iam``: claim ``groups``, ``cms/uscms``
+        - ``wlcg``: claim ``wlcg.groups``, ``/cms/uscms``
+        - ``aarc``: entitlement URNs, ``urn:…:group:cms:uscms``
+        - ``kc``: claim ``roles``
+        - ``auto`` (default): told from the claims that are there
+
+        All become one form, ``/cms/uscms``. A missing claim means no groups. A claim of the
+        wrong form refuses the login, it is never repaired. With ``wlcg`` and ``aarc`` the
+        profile's scope is asked for.
+        """,
+    )
+
+    allowed_groups = Set(
+        Unicode(),
+        config=True,
+        help="""
+        Who may log in: ``/cms`` (members of exactly that group), ``/cms/*`` (of a group one
+        level below), ``/cms/**`` (of a group on any level below).
+
+        Names are compared byte by byte. A child does not imply its parent.
+        """,
+    )
+
+    admin_groups = Set(
+        Unicode(),
+        config=True,
+        help="""
+        Who administers the hub; patterns as in `allowed_groups`.
+
+        If set, admin rights come and go with the groups, except for users in `admin_users`.
+        """,
+    )
+
+    stored_groups = List(
+        Unicode(),
+        default_value=["/**"],
+        config=True,
+        help="""
+        Which groups become JupyterHub groups; patterns as in `allowed_groups`. Default: all.
+
+        Set it where people have thousands of groups: each is a row in the hub's database.
+        Rules of login and profiles look at all groups, whatever is stored.
+        """,
+    )
+
+    pin_subject = Bool(
+        True,
+        config=True,
+        help="""
+        Tie each hub user to the identity (issuer and subject) that first used the name.
+
+        User names of an identity provider can change and come back to somebody else, who would
+        get the former one's files.
+        """,
+    )
+
+    id_token_algs = List(
+        Unicode(),
+        default_value=list(ALGORITHMS),
+        config=True,
+        help="Signature algorithms that are accepted. ``none`` and HS* are refused here.",
+    )
+
+    refresh_leeway = Float(
+        300.0,
+        min=0,
+        config=True,
+        help="Seconds before the end of the access token at which it is refreshed.",
+    )
+
+    min_token_lifetime = Float(
+        60.0,
+        min=0,
+        config=True,
+        help="""
+        Seconds that the access token must live on for a server to start while the identity
+        provider is away; otherwise the start is refused.
+        """,
+    )
+
+    offline_grace = Float(
+        3600.0,
+        min=0,
+        config=True,
+        help="""
+        Seconds after the end of the access token in which nobody is logged out because the
+        identity provider does not answer.
+        """,
+    )
+
+    recheck_on_refresh = Bool(
+        True,
+        config=True,
+        help="""
+        Ask again who may log in whenever the login is refreshed, so that a lost group ends
+        access. The stock authenticator asks at login only.
+        """,
+    )
+
+    group_check_interval = Float(
+        600.0,
+        min=1,
+        config=True,
+        help="""
+        Seconds after which the identity provider is asked again about login and groups of an
+        active user, spread by a tenth so that users do not ask at once. A start always asks.
+        """,
+    )
+
+    revoke_on_logout = Bool(
+        True,
+        config=True,
+        help="Revoke the user's tokens at the identity provider at logout (RFC 7009).",
+    )
+
+    token_audiences = Dict(
+        config=True,
+        help="""
+        Access tokens that servers and services may ask the hub for:
+        ``{name: {"audience": …, "scope": …, "method": "exchange"}}``.
+
+        ``exchange`` (default) is RFC 8693 token exchange of the hub's client with itself; the
+        client needs that grant type. ``refresh`` is the refresh grant with a narrower scope; it
+        works only with a provider that does not rotate refresh tokens. The scopes are also asked
+        for at login, since INDIGO IAM exchanges only what the login token has.
+        """,
+    )
+
+    token_services = Dict(
+        config=True,
+        help="""
+        Hub services that may get tokens on a user's behalf:
+        ``{service: {"audiences": [name, …]}}``. The service also needs the scope
+        ``custom:af:token:<service>``, see `af_hub.iam.scopes`.
+        """,
+    )
+
+    # --- other defaults than the base classes' ---
+
+    manage_groups = Bool(True, config=True, help="Whether groups become JupyterHub groups.")
+
+    enable_auth_state = Bool(
+        True,
+        config=True,
+        help="""
+        Keep the login's tokens in the hub's database, encrypted. Needed: without it there is no
+        refresh, no broker and no pin. Set ``JUPYTERHUB_CRYPT_KEY`` or ``CryptKeeper.keys``.
+        """,
+    )
+
+    auth_refresh_age = Integer(
+        60,
+        config=True,
+        help="""
+        Seconds after which a request looks at the user's login again. The look is free while the
+        token is fresh and `group_check_interval` has not passed.
+        """,
+    )
+
+    @default("username_claim")
+    def _default_username_claim(self) -> str:
+        return "preferred_username"
+
+    @default("login_service")
+    def _default_login_service(self) -> str:
+        return "IAM"
+
+    @default("scope")
+    def _default_scope(self) -> list[str]:
+        wanted = ["openid", "profile", "email", "offline_access"]
+        wanted += _PROFILE_SCOPES.get(str(self.token_profile), ())
+        for audience in self.token_audiences.values():
+            wanted += audience.get("scope", "").split()
+        return list(dict.fromkeys(wanted))
+
+    @validate("allowed_groups", "admin_groups", "stored_groups")
+    def _patterns(self, proposal: Any) -> Any:
+        for pattern in proposal.value:
+            try:
+                check_pattern(pattern)
+            except ValueError as error:
+                raise TraitError(f"{proposal.trait.name}: {error}") from None
+        return proposal.value
+
+    @validate("id_token_algs")
+    def _algorithms(self, proposal: Any) -> list[str]:
+        accepted = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256"}
+        wrong = sorted(set(proposal.value) - accepted)
+        if wrong or not proposal.value:
+            raise TraitError(
+                f"id_token_algs: {wrong or 'an empty list'} is not safe for ID tokens; "
+                f"choose from {sorted(accepted)}"
+            )
+        return cast("list[str]", proposal.value)
+
+    @validate("token_audiences")
+    def _audiences(self, proposal: Any) -> dict[str, Any]:
+        for name, entry in proposal.value.items():
+            keys = set(entry) if isinstance(entry, dict) else set()
+            if not {"audience", "scope"} <= keys <= {"audience", "scope", "method"}:
+                raise TraitError(
+                    f"token_audiences[{name!r}] needs audience and scope, may have method"
+                )
+            if entry.get("method", "exchange") not in {"exchange", "refresh"}:
+                raise TraitError(f"token_audiences[{name!r}].method is exchange or refresh")
+        return cast("dict[str, Any]", proposal.value)
