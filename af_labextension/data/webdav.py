@@ -168,7 +168,10 @@ class WebDAV:
 
     async def close(self) -> None:
         """End the requests under way and close the connections."""
-        for request in self._requests:
+        if self._requests:
+            # tornado logs a cancelled fetch as an error, so those that run dry may do so
+            await asyncio.wait(self._requests, timeout=1.0)
+        for request in tuple(self._requests):
             request.cancel()
         await asyncio.gather(*self._requests, return_exceptions=True)
         self._http.close()

@@ -53,7 +53,8 @@ class LabServer:
 
     async def fetch(
         self,
-        path: str,
+        route: str,
+        /,
         *,
         method: str = "GET",
         headers: dict[str, str] | None = None,
@@ -65,7 +66,7 @@ class LabServer:
         sent = dict(headers or {})
         if not anonymous:
             sent.setdefault("Authorization", f"token {LAB_TOKEN}")
-        address = self.url + path + ("?" + urlencode(query, quote_via=quote) if query else "")
+        address = self.url + route + ("?" + urlencode(query, quote_via=quote) if query else "")
         return await self.client.fetch(
             address,
             method=method,
