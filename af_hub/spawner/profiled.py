@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from jupyterhub.spawner import Spawner
 from pydantic import TypeAdapter, ValidationError
 from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
+from traitlets.config import LoggingConfigurable
 
 from af_hub.errors import Refusal
 from af_hub.facility.profiles import Profile
@@ -25,11 +25,17 @@ if TYPE_CHECKING:
 _CATALOGUE: TypeAdapter[tuple[Profile, ...]] = TypeAdapter(tuple[Profile, ...])
 
 
-class ProfiledSpawner(Spawner):  # type: ignore[misc]  # untyped upstream
-    """A spawner that starts nothing but what the catalogue offers to the user's groups.
+class ProfiledSpawner(LoggingConfigurable):
+    """Mixin for spawners: start nothing but what the catalogue offers to the user's groups.
 
-    Subclasses say what there is (`look_at_site`) and start what `decide` returns.
+    It stands before a subclass of JupyterHub's ``Spawner`` in the list of bases. The spawner says
+    what there is (`look_at_site`) and starts what `decide` returns.
     """
+
+    # what it uses of JupyterHub's Spawner, which is untyped
+    user: Any
+    orm_spawner: Any
+    user_options: Any
 
     profiles: List[Any] = List(
         help="""
