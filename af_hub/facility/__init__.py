@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from af_hub.facility.default import DefaultAddresses, default_facility
 from af_hub.facility.load import FacilityFileError, load
 from af_hub.facility.models import FacilityConfig
 from af_hub.facility.schema import schema
 
-__all__ = ["FacilityConfig", "FacilityFileError", "load", "schema"]
+__all__ = [
+    "DefaultAddresses",
+    "FacilityConfig",
+    "FacilityFileError",
+    "default_facility",
+    "load",
+    "schema",
+]

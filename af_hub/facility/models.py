@@ -31,3 +31,14 @@ class FacilityConfig(Model):
 
     compute: ComputeConfig = ComputeConfig()
     """Dask clusters."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """List what is allowed but probably not meant."""
+        found = []
+        if not self.identity.allowed_groups:
+            found.append("identity.allowed_groups is empty: only administrators can log in.")
+        if not self.profiles:
+            found.append("profiles is empty: nobody can start anything.")
+        if self.compute.types and self.compute.gateway is None:
+            found.append("compute.gateway is null: compute.types have no effect.")
+        return tuple(found)

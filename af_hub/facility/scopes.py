@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from af_hub.compute.settings import SERVICE_NAME
+
 if TYPE_CHECKING:
     from af_hub.facility.models import FacilityConfig
 
@@ -33,10 +35,13 @@ def roles(facility: FacilityConfig) -> list[dict[str, Any]]:
 
     A server's token gets no more than its user has, so the scope stands in both roles.
     """
-    own = f"{TOKEN_SCOPE}!user"
+    own = [f"{TOKEN_SCOPE}!user"]
+    if facility.compute.gateway is not None:
+        # Dask Gateway lets in whose token has this one
+        own.append(f"access:services!service={SERVICE_NAME}")
     return [
-        {"name": "user", "scopes": ["self", own]},
-        {"name": "server", "scopes": ["users:activity!user", "access:servers!server", own]},
+        {"name": "user", "scopes": ["self", *own]},
+        {"name": "server", "scopes": ["users:activity!user", "access:servers!server", *own]},
         *(
             {
                 "name": f"af-{service}",
