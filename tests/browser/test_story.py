@@ -1,0 +1,124 @@
+"""The whole story as a physicist lives it: login, profile, data, cluster, notebook, Z peak.
+
+The pictures in the README are made here (``make screenshots``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from testbed.person import Person
+
+pytestmark = pytest.mark.browser
+
+NOTEBOOK = "examples/zmumu.ipynb"
+
+
+@pytest.fixture
+def person(facility: Any, new_page: Any) -> Any:
+    """Return a function that seats a demo user in front of a fresh browser."""
+
+    def seat(name: str) -> Person:
+        return Person(new_page(), facility.base_url, name)
+
+    return seat
+
+
+def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, shoot: Any) -> None:
+    """From the login page to the histogram, on one page, by clicks."""
+    alice = person("alice")
+    page = alice.page
+
+    alice.open_login()
+    shoot(page, "login")
+    alice.log_in()
+    alice.choose("Analysis")
+    shoot(page, "profiles")
+    alice.start()
+    assert "alice" in alice.hook("status-item").inner_text()
+
+    alice.browse("cms", "zmumu")
+    row = alice.hook("row", name="zmumu_0.root")
+    row.wait_for()
+    alice.open_notebook(NOTEBOOK)
+    alice.open_tab("af-data")
+    shoot(page, "data")
+
+    alice.ask_for_cluster(2)
+    alice.hook("cluster-card").wait_for(timeout=3_000)
+    alice.wait_for_workers(2)
+    shoot(page, "dask")
+
+    alice.run_all()
+    sentence = page.locator(".jp-OutputArea-output", has_text="The highest bin is at")
+    sentence.wait_for(timeout=120_000)
+    peak = float(re.search(r"at ([\d.]+) GeV", sentence.inner_text()).group(1))  # type: ignore[union-attr]
+    assert abs(peak - 91.2) < 1.0
+    read = page.locator(".jp-OutputArea-output", has_text="million events per second")
+    assert read.inner_text().startswith("400,000 events")
+    picture = page.locator(".jp-OutputArea-output img").last
+    picture.scroll_into_view_if_needed()
+    assert picture.evaluate("image => image.naturalWidth") > 300
+    shoot(page, "zmumu")
+
+    alice.hook("cluster-dashboards").click()
+    alice.hook("dashboard-link").first.click()
+    pane = alice.hook("dashboard-pane").locator("iframe")
+    frame = pane.content_frame
+    frame.locator(".bk-Figure, .bk-root, [class*=bk-]").first.wait_for(timeout=30_000)
+    shoot(page, "dashboard")
+
+    alice.hook("cluster-shutdown").click()
+    alice.hook("shutdown-confirm").click()
+    alice.hook("cluster-card", state="running").wait_for(state="detached", timeout=30_000)
+    assert page.console_errors == []
+
+
+def test_inserted_code_reads_the_file_when_run(person: Any) -> None:
+    """The button beside a file puts a cell into the notebook, and the cell works as it stands."""
+    bob = person("bob")
+    bob.log_in()
+    bob.choose("Small")
+    bob.start()
+    bob.open_notebook(NOTEBOOK)
+    bob.browse("open", "zmumu")
+    row = bob.hook("row", name="zmumu_small.root")
+    row.hover()
+    row.locator('[data-af="row-insert"]').click()
+    cell = bob.page.locator(".jp-Notebook .jp-Cell", has_text="zmumu_small.root")
+    cell.wait_for()
+    bob.page.keyboard.press("Control+Enter")
+    output = cell.locator(".jp-OutputArea-output")
+    output.first.wait_for(timeout=60_000)
+    assert "Events;1" in output.first.inner_text()
+
+
+def test_restricted_profile_is_hidden_and_file_refused_when_group_is_missing(
+    person: Any, shoot: Any
+) -> None:
+    """Carol of /atlas sees no profile of /cms/uscms, and storage refuses her the files of /cms."""
+    carol = person("carol")
+    carol.log_in()
+    carol.page.goto(f"{carol.base_url}/hub/spawn")
+    titles = carol.page.locator(".af-title").all_inner_texts()
+    assert titles
+    assert not any("GPU" in title for title in titles)
+
+    carol.choose("Small")
+    carol.start()
+    carol.browse("cms")
+    sentence = carol.hook("notice").inner_text()
+    assert re.search("not allow|may not|refuse|permission", sentence, re.IGNORECASE), sentence
+    shoot(carol.page, "refused")
+
+
+def test_login_is_refused_with_a_sentence_when_user_is_in_no_group(person: Any, shoot: Any) -> None:
+    """Eve is told why, and what to do; there is no traceback and no loop."""
+    eve = person("eve")
+    eve.log_in()
+    text = eve.page.inner_text("body")
+    assert "group" in text.lower()
+    assert "Traceback" not in text
+    shoot(eve.page, "no-group")
