@@ -9,11 +9,19 @@ export default tseslint.config(
     ignores: ['node_modules', 'labextension', 'lib', 'lib-test', '**/*.js']
   },
   js.configs.recommended,
-  ...tseslint.configs.recommendedTypeChecked,
   { plugins: { jupyter: jupyterPlugin } },
   jupyterPlugin.configs.recommended,
   {
+    rules: {
+      // half of what is shown are sentences of the server, which are English
+      'jupyter/no-untranslated-string': 'off',
+      // all of it is smaller than a round trip to fetch a part of it later
+      'jupyter/prefer-lazy-imports': 'off'
+    }
+  },
+  {
     files: ['**/*.ts', '**/*.tsx'],
+    extends: [...tseslint.configs.recommendedTypeChecked],
     languageOptions: {
       globals: globals.browser,
       parserOptions: { project: ['./tsconfig.json', './tsconfig.test.json'] }
@@ -37,6 +45,5 @@ export default tseslint.config(
     files: ['**/*.test.ts'],
     rules: { '@typescript-eslint/no-floating-promises': 'off' }
   },
-  { files: ['**/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },
   prettier
 );

@@ -69,7 +69,8 @@ export function formatDate(date: number | string | null): string {
   );
 }
 
-/** A count with its noun: `1 worker`, `2 workers`. */
+/** A count with its noun: `1 worker`, `2 workers`, `3 entries`. */
 export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+  const many = noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`;
+  return `${number.toLocaleString('en')} ${number === 1 ? noun : many}`;
 }

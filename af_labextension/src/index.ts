@@ -1,3 +1,5 @@
+import { clustersPlugin } from './clusters/plugin';
+import { dataPlugin } from './data/plugin';
 import { statusPlugin } from './status/plugin';
 
-export default [statusPlugin];
+export default [statusPlugin, dataPlugin, clustersPlugin];

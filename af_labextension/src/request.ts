@@ -10,9 +10,7 @@ const TIMEOUT = 60_000;
 
 /** The only place of the front end that fetches. */
 export class Server implements IServer {
-  constructor(
-    private readonly settings = ServerConnection.makeSettings()
-  ) {}
+  constructor(private readonly settings = ServerConnection.makeSettings()) {}
 
   async json<T>(path: string, options: ICallOptions = {}): Promise<T> {
     const timeout = new AbortController();
@@ -46,7 +44,10 @@ export class Server implements IServer {
     }
   }
 
-  async *lines(path: string, signal: AbortSignal): AsyncGenerator<unknown[], void, undefined> {
+  async *lines(
+    path: string,
+    signal: AbortSignal
+  ): AsyncGenerator<unknown[], void, undefined> {
     const response = await this.fetch(path, { signal });
     if (!response.body) {
       throw badAnswer(response.status);

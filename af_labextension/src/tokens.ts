@@ -92,6 +92,8 @@ export interface IStatus {
     readonly support: string | null;
     readonly notice: string | null;
   } | null;
+  /** Why the hub's part of the answer is missing or old, if it is. */
+  readonly problem?: IProblem | null;
 }
 
 // --- data ---------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ export interface ICluster {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** The part of JSON Schema that cluster options use. */
+/** The part of JSON Schema that a number or a choice of a cluster's options uses. */
 export interface IOptionSchema {
   readonly type?: string;
   readonly title?: string;
@@ -160,10 +162,14 @@ export interface IOptionSchema {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly multipleOf?: number;
-  readonly default?: number | string;
+  readonly default?: unknown;
   readonly enum?: ReadonlyArray<number | string>;
-  /** `bytes` for amounts of memory; shown as GiB. */
-  readonly unit?: string;
+  /** `bytes` for amounts of memory, which are shown as GiB. */
+  readonly 'x-unit'?: string;
+  /** For `scale` only: the schemas of the two modes. */
+  readonly oneOf?: ReadonlyArray<{
+    readonly properties?: Readonly<Record<string, IOptionSchema>>;
+  }>;
 }
 
 export interface IClusterType {
@@ -171,8 +177,8 @@ export interface IClusterType {
   readonly title: string;
   readonly description: string | null;
   readonly options: {
+    /** By option name; `scale` holds the default and the bounds of the number of workers. */
     readonly properties?: Readonly<Record<string, IOptionSchema>>;
-    readonly required?: readonly string[];
   };
 }
 

@@ -25,7 +25,9 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     settings: ISettingRegistry | null
   ) => {
-    const model = new StatusModel(new Server(app.serviceManager.serverSettings));
+    const model = new StatusModel(
+      new Server(app.serviceManager.serverSettings)
+    );
     const item = new StatusItem(model);
     statusBar.registerStatusItem(statusPlugin.id, {
       item,
