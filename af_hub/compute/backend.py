@@ -109,9 +109,7 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
             raise Refusal("unknown-type", "type: no such kind of cluster.", status=422)
         traits["initial_scale"] = resolve_scale(kind, scale).as_json()
         config = self.cluster_config_class(parent=self, **traits)
-        cluster = await asyncio.to_thread(
-            self.db.create_cluster, user.name, chosen, config.to_dict()
-        )
+        cluster = self.db.create_cluster(user.name, chosen, config.to_dict())
         self.log.info("Created cluster %s for user %s", cluster.name, user.name)
         self.queue.put(cluster)
         return cluster
