@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from af_hub.facility.default import DefaultAddresses, default_facility
+from af_hub.facility.default import default_facility
 from af_hub.facility.load import FacilityFileError, load
 from af_hub.facility.models import FacilityConfig
 from af_hub.facility.schema import schema
 
 __all__ = [
-    "DefaultAddresses",
     "FacilityConfig",
     "FacilityFileError",
     "default_facility",

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from af_hub.errors import ConfigError
 from af_hub.facility.handlers import LabHandler
 from af_hub.facility.load import load
 from af_hub.facility.pages import TEMPLATES, page_variables
-from af_hub.facility.scopes import custom_scopes, roles
+from af_hub.iam.scopes import custom_scopes, roles
 from af_hub.spawner.refusals import NoTracebackForRefusals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from traitlets.config import Config
 
     from af_hub.facility.identity import Identity
@@ -47,8 +48,8 @@ def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> Fac
     Raises
     ------
     ConfigError
-        If the file is wrong (all problems at once), the client secret cannot be read or there is
-        no such spawner.
+        If the file is wrong (all problems at once), the variable of the client secret is empty or
+        there is no such spawner.
 
     Examples
     --------
@@ -65,8 +66,11 @@ def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> Fac
     _pages(c, facility)
     hub = c.JupyterHub
     _extend(hub, "extra_handlers", [(r"/api/af/lab", LabHandler, {"facility": facility})])
-    _extend(hub, "load_roles", roles(facility))
-    hub.custom_scopes = {**_current(hub, "custom_scopes", {}), **custom_scopes(facility)}
+    _extend(hub, "load_roles", roles(facility.identity.services))
+    hub.custom_scopes = {
+        **_current(hub, "custom_scopes", {}),
+        **custom_scopes(facility.identity.services),
+    }
     _quiet_refusals()
     return facility
 
@@ -78,7 +82,11 @@ def _identity(c: Config, identity: Identity) -> None:
     ours.issuer = identity.issuer
     ours.access_token_issuer = identity.access_token_issuer or ""
     ours.client_id = identity.client_id
-    ours.client_secret = _client_secret(identity)
+    if identity.client_secret_file is not None:
+        # the file, not its content: a secret can be replaced without a restart
+        ours.client_secret_file = str(identity.client_secret_file)
+    else:
+        ours.client_secret = _secret_of(identity.client_secret_env or "")
     ours.ca_file = str(identity.ca_file or "")
     ours.token_profile = identity.token_profile
     ours.allowed_groups = set(identity.allowed_groups)
@@ -87,25 +95,17 @@ def _identity(c: Config, identity: Identity) -> None:
         name: audience.model_dump() for name, audience in identity.audiences.items()
     }
     ours.token_services = {
-        name: list(service.audiences) for name, service in identity.services.items()
+        name: {"audiences": list(service.audiences)} for name, service in identity.services.items()
     }
 
 
-def _client_secret(identity: Identity) -> str:
-    """Read the client secret from its file or environment variable."""
-    if identity.client_secret_env is not None:
-        secret = os.environ.get(identity.client_secret_env, "").strip()
-        place = f"environment variable {identity.client_secret_env}"
-    else:
-        file = identity.client_secret_file or Path()
-        place = f"file {file}"
-        try:
-            secret = file.read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            secret = ""
+def _secret_of(variable: str) -> str:
+    """Read the client secret from an environment variable of the hub."""
+    secret = os.environ.get(variable, "").strip()
     if not secret:
         raise ConfigError(
-            "client-secret", f"The {place} holds no client secret (identity.client_secret_…)."
+            "client-secret",
+            f"The environment variable {variable} (identity.client_secret_env) holds nothing.",
         )
     return secret
 

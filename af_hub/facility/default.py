@@ -1,10 +1,12 @@
-"""The facility file that is written at the first start on one machine. Pure."""
+"""The facility file that is written at the first start on one machine."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+import os
 from string import Template
+from typing import Protocol
+
+_LOOPBACK = "127.0.0.1"
 
 _TEXT = """\
 # The facility file: everything an administrator decides, in one place. It holds no secret.
@@ -25,7 +27,7 @@ identity:
   access_token_issuer: $access_token_issuer   # null: learnt from a token
   client_id: af-hub
   client_secret_file: secrets/hub-client-secret   # relative to this file
-  ca_file: $ca_file     # null: the system's authorities
+  ca_file: pki/ca-bundle.pem   # null: the system's authorities
   token_profile: wlcg   # how groups stand in tokens: auto, iam, wlcg, aarc or kc
   allowed_groups: [/cms, /cms/**, /atlas, /atlas/**]   # who may log in
   admin_groups: [/cms/af-admins]
@@ -82,65 +84,60 @@ compute:                # Dask clusters
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultAddresses:
-    """What of the default facility file depends on the machine.
+class PortNumbers(Protocol):
+    """Ports that stand in the file."""
 
-    Parameters
-    ----------
-    issuer
-        Issuer of the identity provider, with its trailing slash.
-    storage_url
-        Address of the storage, without the path ``/store``; also the audience of its tokens.
-    gateway_address
-        Dask Gateway's API as Labs reach it.
-    gateway_proxy_address
-        Dask Gateway's proxy, ``gateway://host:port``.
-    ca_file
-        Certificate authorities, relative to the file.
-    cores
-        Processor cores of this machine.
-    """
+    @property
+    def public(self) -> int:
+        """Port that users open."""
 
-    issuer: str
-    storage_url: str
-    gateway_address: str
-    gateway_proxy_address: str
-    ca_file: str = "pki/ca-bundle.pem"
-    cores: int = 2
+    @property
+    def iam_https(self) -> int:
+        """Port of the identity provider."""
+
+    @property
+    def storage(self) -> int:
+        """Port of the storage."""
+
+    @property
+    def gateway_proxy_tcp(self) -> int:
+        """Port of Dask Gateway's proxy."""
 
 
-def default_facility(addresses: DefaultAddresses) -> str:
+def default_facility(ports: PortNumbers, *, host: str = _LOOPBACK, cores: int | None = None) -> str:
     """Write the facility file of one machine, with comments for a person to edit it.
 
     Parameters
     ----------
-    addresses
-        Where the parts are.
+    ports
+        Where the parts are, all on loopback.
+    host
+        Address that the public port is bound to.
+    cores
+        Processor cores of this machine; None counts them.
 
     Returns
     -------
     str
         YAML.
     """
-    storage = addresses.storage_url.rstrip("/")
+    cores = len(os.sched_getaffinity(0)) if cores is None else cores
+    public = _LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
+    public = f"[{public}]" if ":" in public else public
     # powers of two up to what is there, and never a single choice
-    choices = [n for n in (1, 2, 4, 8, 16, 32) if n <= max(addresses.cores, 2)]
-    values = {
-        "issuer": addresses.issuer,
-        "access_token_issuer": addresses.issuer.rstrip("/"),
-        "ca_file": addresses.ca_file,
-        "storage_audience": storage,
-        "storage_url": f"{storage}/store",
-        "gateway_address": addresses.gateway_address,
-        "gateway_proxy_address": addresses.gateway_proxy_address,
+    choices = [n for n in (1, 2, 4, 8, 16, 32) if n <= max(cores, 2)]
+    addresses = {
+        "issuer": f"https://{_LOOPBACK}:{ports.iam_https}/",
+        "access_token_issuer": f"https://{_LOOPBACK}:{ports.iam_https}",
+        "storage_audience": f"https://{_LOOPBACK}:{ports.storage}",
+        "storage_url": f"https://{_LOOPBACK}:{ports.storage}/store",
+        "gateway_address": f"http://{public}:{ports.public}/services/dask-gateway",
+        "gateway_proxy_address": f"gateway://{_LOOPBACK}:{ports.gateway_proxy_tcp}",
     }
-    # JSON texts are YAML texts, whatever stands in them
-    quoted = {name: json.dumps(value) for name, value in values.items()}
     return Template(_TEXT).substitute(
-        quoted,
-        cpu_choices=json.dumps(choices),
-        cpu_default=str(min(2, addresses.cores)),
-        worker_cores=str(max(1, addresses.cores)),
-        max_workers=str(max(4, addresses.cores)),
+        addresses,
+        cpu_choices=str(choices),
+        cpu_default=str(min(2, cores)),
+        worker_cores=str(cores),
+        max_workers=str(max(4, cores)),
     )

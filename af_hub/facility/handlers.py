@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from jupyterhub.apihandlers.base import APIHandler
 from tornado import web
 
-from af_hub.facility.scopes import TOKEN_SCOPE
-from af_hub.facility.servers import server_of
 from af_hub.facility.view import HubAddresses, Person, Server, lab_view
+from af_hub.iam.scopes import TOKEN_SCOPE
+from af_hub.servers import server_of
 
 if TYPE_CHECKING:
     from af_hub.facility.models import FacilityConfig

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from tornado import web
 
 from af_hub.errors import AFError, Refusal
 from af_hub.iam.scopes import TOKEN_SCOPE, service_scope
+from af_hub.servers import server_of
 
 if TYPE_CHECKING:
     from jupyterhub.user import User
@@ -85,10 +85,7 @@ class ServerTokenHandler(TokenHandler):
                 _refused("scope-missing", f"The token lacks the scope {TOKEN_SCOPE}!user.")
             )
         # sharing a server, or a personal API token, must not be a way to its owner's tokens
-        if not any(
-            spawner.api_token and hmac.compare_digest(spawner.api_token, sent)
-            for spawner in user.spawners.values()
-        ):
+        if server_of(user, sent) is None:
             raise APIError(
                 _refused("not-a-server", "Tokens are given only to the user's running server.")
             )

@@ -111,8 +111,7 @@ def compose(offered: Sequence[Profile], usage: Usage, site: Site, saved: object)
         With the last choice selected, or with the default and a notice.
     """
     last, notice = _last_choice(offered, saved)
-    preferred = first_choice(offered)
-    name = last.profile or (preferred.name if preferred else "")
+    name = last.profile or _preferred(offered, usage, site)
     cards = tuple(
         _card(profile, usage, site, last if profile.name == name else Options(), name)
         for profile in offered
@@ -172,6 +171,15 @@ def _last_choice(offered: Sequence[Profile], saved: object) -> tuple[Options, st
             )
             return (last, "") if all(kept) else (Options(profile=profile.name), gone)
     return Options(), gone
+
+
+def _preferred(offered: Sequence[Profile], usage: Usage, site: Site) -> str:
+    """Pick the default, or the first that can be started if the default cannot."""
+    able = [profile for profile in offered if hindrance(profile, usage, site) is None]
+    chosen = first_choice(offered)
+    if chosen not in able:
+        chosen = first_choice(able)
+    return chosen.name if chosen else ""
 
 
 def _card(profile: Profile, usage: Usage, site: Site, last: Options, chosen: str) -> Card:

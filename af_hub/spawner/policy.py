@@ -201,14 +201,12 @@ def _gpus(profile: Profile, site: Site, wanted: int | None) -> int:
     stock = site.gpu_stock(profile.gpu.product)
     name = profile.gpu.product or "GPU"
     if count > stock.total:
-        have = "none" if stock.total == 0 else f"only {stock.total}"
-        raise Refusal(
-            Reason.GPU_MISSING, f"Asked for {count} ({name}), and there is {have} here.", status=400
-        )
+        have = "There is no" if stock.total == 0 else f"There are only {stock.total} of"
+        raise Refusal(Reason.GPU_MISSING, f"{have} {name} here.", status=400)
     if count > stock.free:
         raise Refusal(
             Reason.GPU_BUSY,
-            f"Asked for {count} ({name}), and {stock.free} of {stock.total} are free. Try again later.",
+            f"{stock.free} of {stock.total} {name} free now. Try again later.",
             status=409,
         )
     return count
