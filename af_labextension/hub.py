@@ -235,6 +235,7 @@ def _refusal(status: int, body: object) -> LabError:
     return Refused(
         code or "hub-refused",
         message or f"The hub refused with status {status}.",
-        status=status if 400 <= status < 500 else 502,
+        # 401 would tell the browser that its login to the Lab is over, which it is not
+        status={401: 403}.get(status, status) if 400 <= status < 500 else 502,
         detail=f"status {status}",
     )

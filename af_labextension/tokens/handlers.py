@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     from .keeper import TokenKeeper
     from .provider import TokenProvider
+
+
+_PATIENCE = 2.0
+"""Seconds that a status answer waits for a token."""
 
 
 def _pick(source: object, *names: str) -> dict[str, Any]:
@@ -62,7 +68,7 @@ class StatusHandler(FacilityHandler):
         )
 
     async def _tokens(self) -> list[dict[str, Any]]:
-        """Return one row for each audience of the storage doors."""
+        """Return a row for the first door's audience, and for others that are in use."""
         doors: Doors = self.settings[settings.DOORS]
         tokens: TokenProvider = self.settings[settings.TOKENS]
         keeper: TokenKeeper | None = self.settings[settings.KEEPER]
@@ -72,10 +78,16 @@ class StatusHandler(FacilityHandler):
             return []
         rows = []
         for number, audience in enumerate(audiences):
+            if number == 0 and keeper is None:
+                # nobody else looks after it in a Lab without a kept file
+                with suppress(LabError, TimeoutError):
+                    await asyncio.wait_for(tokens.token(audience), _PATIENCE)
             state = tokens.state(audience)
             if number == 0 and keeper is not None:
                 state = keeper.refine(state)
-            rows.append(state.as_json())
+            # tokens of further doors are fetched when a door is opened: until then, no news
+            if number == 0 or state.state in {"valid", "error"}:
+                rows.append(state.as_json())
         return rows
 
 

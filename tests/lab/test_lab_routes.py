@@ -21,12 +21,17 @@ TICKETED = re.compile(r"/dashboard/")
 
 def routes_of(lab: LabServer) -> list[tuple[str, type[RequestHandler]]]:
     """Return pattern and handler of each of our routes."""
-    found = []
+    found: list[tuple[str, type[RequestHandler]]] = []
     for rule in lab.app.web_app.default_router.rules:
         for inner in getattr(rule.target, "rules", []):
             pattern = getattr(inner.matcher, "regex", None)
             target: Any = inner.target
-            if pattern is not None and "/af/" in pattern.pattern and inspect.isclass(target):
+            if (
+                pattern is not None
+                and "/af/" in pattern.pattern
+                and inspect.isclass(target)
+                and issubclass(target, RequestHandler)
+            ):
                 found.append((pattern.pattern, target))
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import uproot
-from testbed.webdav import GOOD, WebDAVDoor
+from testbed.webdav import GOOD, WebDAVDoor, running_door
 
 from af_labextension.data.doors import Door
 from af_labextension.data.snippets import reading_code
@@ -124,15 +124,17 @@ def test_workers_read_with_their_own_token_file(
 def test_the_token_stays_at_home_when_a_redirect_leads_elsewhere(
     door: Door, webdav_door: WebDAVDoor, tmp_path: Path
 ) -> None:
-    elsewhere = Door("demo", "Demo", "https://other.example:1/store", "storage")
-    code = reading_code(elsewhere, "/notes.txt").replace(
-        "'https://other.example:1/store/notes.txt', ", f"'{webdav_door.url}/notes.txt', "
-    )
-    script = f"try:\n{''.join('    ' + line for line in code.splitlines(keepends=True))}" + (
-        "except Exception as error:\n    print(type(error).__name__)\n"
-    )
-    assert run(script, webdav_door, tmp_path).strip()
-    assert {token for _, _, token in webdav_door.requests} == {None}
+    code = reading_code(door, "/notes.txt")
+    with running_door(tmp_path) as stranger:
+        (stranger.store / "notes.txt").write_text("from elsewhere")
+        stranger.accepted = {None}
+        webdav_door.redirect_to = stranger.url + "/notes.txt"
+        with webdav_door.ca_file.open("a") as authorities:
+            authorities.write(stranger.ca_file.read_text())
+        output = run(code + "print(content.decode())", webdav_door, tmp_path)
+        assert output.strip() == "from elsewhere"
+        assert {token for _, _, token in webdav_door.requests} == {GOOD}
+        assert {token for _, _, token in stranger.requests} == {None}
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,14 @@ DOOR = {
 }
 
 
-async def eventually(path: Path, content: str) -> None:
-    """Wait until a file has a content."""
+async def eventually(path: Path, content: str | None) -> None:
+    """Wait until a file has a content; ``None``: until it is gone."""
+
+    def reached() -> bool:
+        return (path.read_text() if path.exists() else None) == content
+
     async with asyncio.timeout(10):
-        while not await asyncio.to_thread(path.exists) or path.read_text() != content:
+        while not reached():  # noqa: ASYNC110 - a file gives no event
             await asyncio.sleep(0.02)
 
 
@@ -116,14 +120,25 @@ async def test_the_file_is_renewed_when_a_token_nears_its_end(
     await eventually(token_file, "second-token")
 
 
+async def test_the_file_goes_when_the_server_stops(
+    lab_hub: LabHub, start_lab: StartLab, tmp_path: Path
+) -> None:
+    lab_hub.config = lab_config(storage=[DOOR])
+    token_file = tmp_path / "run" / "bt"
+    lab = await start_lab(lab_hub, bearer_token_file=str(token_file))
+    await eventually(token_file, GOOD)
+    await lab.app.cleanup_extensions()
+    await eventually(token_file, None)
+
+
 async def test_the_state_says_log_in_again_when_the_hub_ends_the_session(
     lab_hub: LabHub, start_lab: StartLab
 ) -> None:
     lab_hub.config = lab_config(storage=[DOOR])
     lab = await start_lab(lab_hub)
-    await status_of(lab)
+    assert (await lab.fetch("af/storage")).code == 200
     lab_hub.fault = {"status": "401", "code": "session-over", "message": "Log in again at the hub."}
-    assert (await lab.fetch("af/storage/demo/list")).code == 401
+    assert (await lab.fetch("af/storage/demo/list")).code == 403
     [token] = (await status_of(lab))["tokens"]
     assert (token["state"], token["message"]) == ("error", "Log in again at the hub.")
 
@@ -135,7 +150,7 @@ async def test_the_state_tells_when_the_token_file_cannot_be_written(
     (tmp_path / "blocked").write_text("")
     lab = await start_lab(lab_hub, bearer_token_file=str(tmp_path / "blocked" / "bt"))
     async with asyncio.timeout(10):
-        while (await status_of(lab))["tokens"][0]["state"] != "error":
+        while (await status_of(lab))["tokens"][0]["state"] != "error":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert "cannot be written" in (await status_of(lab))["tokens"][0]["message"]
 
@@ -158,7 +173,7 @@ async def test_no_token_is_in_answers_or_logs_when_things_work_and_fail(
     token_file = tmp_path / "run" / "bt"
     lab = await start_lab(lab_hub, bearer_token_file=str(token_file))
     await eventually(token_file, GOOD)
-    bodies = []
+    bodies: list[bytes] = []
     for fault in (
         None,
         500,
@@ -168,7 +183,8 @@ async def test_no_token_is_in_answers_or_logs_when_things_work_and_fail(
     ):
         lab_hub.fault = fault
         for path in ("af/status", "af/storage", "af/storage/demo/list", "af/storage/demo/code"):
-            bodies.append((await lab.fetch(path, path="/x.root")).body)
+            answer = await lab.fetch(path, path="/x.root")
+            bodies.append(answer.body)
     everything = b"".join(bodies).decode() + caplog.text
     assert caplog.text
     assert GOOD not in everything

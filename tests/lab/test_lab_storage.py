@@ -46,7 +46,7 @@ def start(
         lab_hub.config = lab_config(storage=[door])
         return await start_lab(lab_hub)
 
-    return start_with  # type: ignore[return-value]
+    return start_with
 
 
 Start = Any
@@ -163,7 +163,7 @@ async def odd_door() -> Any:
     """Start an http door on loopback that does what a test puts into ``behaviour``."""
 
     class Door(RequestHandler):
-        SUPPORTED_METHODS = ("PROPFIND", "GET")  # type: ignore[assignment]
+        SUPPORTED_METHODS = ("PROPFIND", "GET")
         behaviour: Any = None
         seen: list[str] = []
 

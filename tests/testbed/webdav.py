@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import threading
+import uuid
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,20 +29,21 @@ GOOD = "eyJ.planted-good-token.abc"
 class WebDAVDoor:
     """A running door.
 
-    ``accepted`` may be changed at any time; ``requests`` tells what came in: method, path, token.
+    ``accepted`` (``None``: no token) and ``redirect_to`` may be changed at any time; ``requests`` tells what came in: method, path, token.
     """
 
     url: str
     ca_file: Path
     store: Path
-    accepted: set[str] = field(default_factory=lambda: {GOOD})
+    accepted: set[str | None] = field(default_factory=lambda: {GOOD})
+    redirect_to: str | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
 
 
 def _authority_and_server(folder: Path) -> tuple[Path, Path]:
     """Make one self-signed certificate that is its own authority; return certificate and key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"door {uuid.uuid4()}")])
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -85,6 +87,9 @@ class _TokenCheck:
         if sent not in self._door.accepted:
             start_response("401 Unauthorized", [("WWW-Authenticate", "Bearer")])
             return [b"no"]
+        if self._door.redirect_to is not None:
+            start_response("302 Found", [("Location", self._door.redirect_to)])
+            return [b""]
         return self._inner(environ, start_response)  # type: ignore[no-any-return]
 
 

@@ -36,21 +36,24 @@ class World:
         self.watch: Callable[[], None] = lambda: None
         self.over = asyncio.Event()
         self.file = BearerFile(path)
-        provider = HubTokenProvider(self.fetch, clock=self.clock, rng=random.Random(4))
+        provider = HubTokenProvider(self.fetch, clock=self.clock, rng=random.Random(4))  # noqa: S311 - jitter
         self.provider = provider
         self.keeper = TokenKeeper(
             provider, self.file, self.first_audience, clock=self.clock, sleep=self.nap
         )
 
     def clock(self) -> float:
+        """Return the time of this world."""
         return self.now
 
     async def first_audience(self) -> str | None:
+        """Name the audience."""
         if self.trouble is not None and self.audience is None:
             raise self.trouble
         return self.audience
 
     async def fetch(self, audience: str) -> Token:
+        """Issue a token, or fail."""
         self.asked += 1
         if self.trouble is not None:
             raise self.trouble
@@ -59,6 +62,7 @@ class World:
         return Token(Secret(value), audience, self.now, self.now + self.life)
 
     async def nap(self, seconds: float) -> None:
+        """Let the time run, looking on the way."""
         assert seconds > 0
         # look in the middle of the nap and at its end: the file must be good at every moment
         for _ in range(2):
@@ -69,10 +73,12 @@ class World:
             await asyncio.Event().wait()
 
     async def run(self) -> None:
+        """Keep the file until the end of this world."""
         self.keeper.start()
         await asyncio.wait_for(self.over.wait(), 20)
 
     def seconds_left_in_file(self) -> float:
+        """Return the life left of what the file holds."""
         return self.issued[self.file.path.read_text()] - self.now
 
 
@@ -94,7 +100,7 @@ async def test_the_file_is_valid_at_every_moment_of_eight_hours(path: Path) -> N
     # three quarters of ten minutes each: 64 renewals, and no more than jitter makes of it
     assert 62 <= world.asked <= 72
     await world.keeper.stop()
-    assert not path.exists()
+    assert not path.exists()  # noqa: ASYNC240
 
 
 async def test_the_file_stays_valid_when_the_hub_is_away_for_two_minutes(path: Path) -> None:
@@ -211,7 +217,7 @@ async def test_the_keeper_goes_on_when_something_unforeseen_happens(
     keeper = TokenKeeper(world.provider, world.file, audience, clock=world.clock, sleep=world.nap)
     keeper.start()
     await asyncio.wait_for(world.over.wait(), 10)
-    assert path.exists()
+    assert path.exists()  # noqa: ASYNC240
     assert "unforeseen" in caplog.text
     await keeper.stop()
 

@@ -27,6 +27,7 @@ class Clock:
         self.now = now
 
     def __call__(self) -> float:
+        """Return the time."""
         return self.now
 
 
@@ -40,6 +41,7 @@ class Source:
         self.gate: asyncio.Event | None = None
 
     async def __call__(self, audience: str) -> Token:
+        """Issue a token, or fail."""
         self.calls += 1
         if self.gate is not None:
             await self.gate.wait()
