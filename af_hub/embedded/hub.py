@@ -57,6 +57,9 @@ c.LocalSpawner.examples_dir = $examples
 c.LocalSpawner.environment = {"$instance_variable": $instance}
 
 # --- services ---
+# how long the start waits for a service; the proxy's routes come after it, and a facility without
+# Dask for a while is better than one without a hub
+c.Service.timeout = 3
 c.JupyterHub.services.extend(
     [
         {
@@ -89,14 +92,20 @@ def hub_part(wiring: Wiring) -> Part:
     """Write the hub's configuration and return how to start it."""
     config = wiring.layout.hub / "jupyterhub_config.py"
     write_atomically(config, _config_text(wiring))
+    inside = answers(wiring.ports.hub, "/hub/api")
+    outside = answers(wiring.ports.public, "/hub/api", host=wiring.local_host)
+
+    async def ready() -> bool:
+        # by way of the proxy, too: ready means that a browser gets in
+        return await inside() and await outside()
+
     return Part(
         name="hub",
         title="JupyterHub",
         # -m: the program of this Python, whatever PATH says
         command=(sys.executable, "-m", "jupyterhub", "--config", str(config)),
         environment={},
-        # by way of the proxy: ready means that a browser gets in
-        ready=answers(wiring.ports.public, "/hub/api", host=wiring.local_host),
+        ready=ready,
         address=f"http://{LOOPBACK}:{wiring.ports.hub}",
         after=("proxy",),
     )

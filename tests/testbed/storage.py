@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -157,24 +158,36 @@ class Storage:
         token: str | None = None,
         *,
         body: bytes | None = None,
-        **headers: str,
+        headers: dict[str, str] | None = None,
     ) -> Reply:
         """Send one request with the path exactly as it is given."""
         context = ssl.create_default_context(cafile=str(self.layout.ca_certificate))
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.config.port, timeout=20, context=context
         )
+        headers = dict(headers or {})
         if token is not None:
             self.sent.append(token)
             headers["Authorization"] = f"Bearer {token}"
         try:
-            connection.request(
-                method, path, body, {name.replace("_", "-"): each for name, each in headers.items()}
-            )
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return Reply(answer.status, answer.headers, answer.read())
         finally:
             connection.close()
+
+    def break_off(self, path: str, token: str) -> None:
+        """Begin an upload of 1000 bytes, send three, and hang up."""
+        context = ssl.create_default_context(cafile=str(self.layout.ca_certificate))
+        self.sent.append(token)
+        with (
+            socket.create_connection(("127.0.0.1", self.config.port)) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as line,
+        ):
+            line.sendall(
+                f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.config.port}\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\nnew".encode()
+            )
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from wsgidav.dav_error import HTTP_BAD_REQUEST, DAVError
 from wsgidav.fs_dav_provider import FileResource, FilesystemProvider, FolderResource
 
 from af_hub.embedded.storage.gate import GRANTS, SHARE
@@ -26,17 +27,28 @@ class StoreFile(FileResource):  # type: ignore[misc]
         return self._upload
 
     def end_write(self, *, with_errors: bool) -> None:
-        """Put the uploaded file in place, or remove it."""
+        """Put the uploaded file in place, or remove it.
+
+        Raises
+        ------
+        DAVError
+            400 if the connection broke off: WsgiDAV takes its end for the end of the file.
+        """
         if self._upload is None:
             return
         self._upload.close()
-        if not with_errors:
-            os.replace(self._upload.name, self._file_path)  # noqa: PTH105
-            self.file_stat = os.stat(self._file_path)  # noqa: PTH116  upstream's attribute
+        upload = Path(self._upload.name)
+        announced = self.environ.get("CONTENT_LENGTH") or None
+        short = announced is not None and upload.stat().st_size != int(announced)
+        if not with_errors and not short:
+            upload.replace(self._file_path)
+            self.file_stat = Path(self._file_path).stat()
             return
-        os.unlink(self._upload.name)  # noqa: PTH108
+        upload.unlink()
         if self.fresh:
-            os.unlink(self._file_path)  # noqa: PTH108
+            Path(self._file_path).unlink()
+        if short and not with_errors:
+            raise DAVError(HTTP_BAD_REQUEST, "the upload broke off")
 
 
 class StoreFolder(FolderResource):  # type: ignore[misc]
