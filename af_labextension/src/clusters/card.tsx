@@ -1,3 +1,4 @@
+import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { count, formatDuration, formatMemory } from '../format';
@@ -40,7 +41,14 @@ export function ClusterCard(props: {
       data-workers={cluster.workers}
       aria-label={`${cluster.title} ${cluster.name}, ${cluster.state}`}
     >
-      <Head cluster={cluster} />
+      <Head
+        cluster={cluster}
+        onShutdown={
+          onlyHere || over || cluster.state === 'stopping'
+            ? null
+            : () => void actions.shutdown(cluster)
+        }
+      />
       {cluster.reason && (
         <p
           className={`af-reason${cluster.state === 'failed' ? ' af-mod-error' : ''}`}
@@ -81,12 +89,6 @@ export function ClusterCard(props: {
             expanded={open === 'scale'}
             onClick={() => toggle('scale')}
           />
-          <CardButton
-            hook="cluster-shutdown"
-            label="Shut down"
-            disabled={over || cluster.state === 'stopping'}
-            onClick={() => void actions.shutdown(cluster)}
-          />
         </div>
       )}
       {open === 'scale' && scalable && (
@@ -106,20 +108,39 @@ export function ClusterCard(props: {
   );
 }
 
-function Head({ cluster }: { cluster: ICluster }): JSX.Element {
+function Head(props: {
+  cluster: ICluster;
+  onShutdown: (() => void) | null;
+}): JSX.Element {
+  const { cluster, onShutdown } = props;
   const age = useNow(10_000) - cluster.created_at;
   return (
-    <header className="af-card-head">
-      <span className="af-dot" data-state={cluster.state} aria-hidden="true" />
-      <span className="af-card-title">{cluster.title}</span>
-      <span className="af-card-name af-dim" title={cluster.name}>
-        {cluster.name}
-      </span>
-      <span className="af-card-state">
-        {cluster.state}
-        {cluster.state === 'running' && ` · ${formatDuration(age)}`}
-      </span>
-    </header>
+    <>
+      <header className="af-card-head">
+        <span
+          className="af-dot"
+          data-state={cluster.state}
+          aria-hidden="true"
+        />
+        <span className="af-card-title">{cluster.title}</span>
+        <span className="af-card-state">
+          {cluster.state}
+          {cluster.state === 'running' && ` · ${formatDuration(age)}`}
+        </span>
+        {onShutdown && (
+          <button
+            className="af-icon-button"
+            data-af="cluster-shutdown"
+            title="Shut down"
+            aria-label={`Shut down ${cluster.title} ${cluster.name}`}
+            onClick={onShutdown}
+          >
+            <closeIcon.react tag="span" width="14px" />
+          </button>
+        )}
+      </header>
+      {cluster.name && <div className="af-card-name">{cluster.name}</div>}
+    </>
   );
 }
 

@@ -17,7 +17,8 @@ export interface IField {
   readonly unit: string;
   readonly minimum: number | null;
   readonly maximum: number | null;
-  readonly step: number;
+  /** `any` where the browser must not insist on steps: amounts of memory. */
+  readonly step: number | 'any';
   readonly initial: string;
   readonly choices: readonly string[] | null;
   /** What one unit of the form is in the request: 2³⁰ for GiB of a number of bytes. */
@@ -60,7 +61,7 @@ function field(name: string, schema: IOptionSchema): IField {
     unit: bytes ? 'GiB' : '',
     minimum,
     maximum: shown(schema.maximum),
-    step: bytes ? 0.25 : (schema.multipleOf ?? 1),
+    step: bytes ? 'any' : (schema.multipleOf ?? 1),
     initial:
       typeof first === 'number' ? String(first / factor) : String(first ?? ''),
     choices:
@@ -189,7 +190,7 @@ function checkField(field: IField, text: string): Checked<number | string> {
     !Number.isFinite(value) ||
     (minimum !== null && value < minimum) ||
     (maximum !== null && value > maximum) ||
-    (field.factor === 1 && field.step === 1 && !Number.isInteger(value))
+    (field.step === 1 && !Number.isInteger(value))
   ) {
     return { problem: `${field.title} must be ${range(field)}.` };
   }

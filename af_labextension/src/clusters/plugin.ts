@@ -130,16 +130,8 @@ function cardActions(
       return links;
     },
     openDashboard: (cluster, dashboard) =>
-      void attempt(async () => {
-        const pane = dashboardPane(cluster, dashboard);
-        for (const old of app.shell.widgets('main')) {
-          // the address of an older pane may be over, so it is replaced
-          if (old.id === pane.id) {
-            old.dispose();
-          }
-        }
-        app.shell.add(pane, 'main', { mode: 'split-right' });
-        app.shell.activateById(pane.id);
+      void attempt(() => {
+        showDashboard(app, cluster, dashboard);
         return Promise.resolve();
       }),
     insert: cluster =>
@@ -152,6 +144,27 @@ function cardActions(
       }),
     dismiss: cluster => model.dismiss(cluster.id)
   };
+}
+
+/** Open a dashboard beside the notebook, in the same place as those already open. */
+function showDashboard(
+  app: JupyterFrontEnd,
+  cluster: ICluster,
+  dashboard: IDashboard
+): void {
+  const pane = dashboardPane(cluster, dashboard);
+  const others = [...app.shell.widgets('main')].filter(
+    each => each.node.dataset.af === pane.node.dataset.af
+  );
+  const ref = others.at(-1)?.id;
+  app.shell.add(
+    pane,
+    'main',
+    ref === undefined ? { mode: 'split-right' } : { mode: 'tab-after', ref }
+  );
+  // the address of an older pane may be over, so it is replaced
+  others.find(each => each.id === pane.id)?.dispose();
+  app.shell.activateById(pane.id);
 }
 
 async function confirmShutdown(cluster: ICluster): Promise<boolean> {

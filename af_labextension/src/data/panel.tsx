@@ -126,7 +126,7 @@ function Folder(props: {
       </div>
       <RowList model={model} actions={actions} />
       <Notice model={model} />
-      <Footer model={model} />
+      {!model.problem && <Footer model={model} />}
     </>
   );
 }
