@@ -4,6 +4,7 @@ from __future__ import annotations
 
 pytest_plugins = [
     "testbed.iam",
+    "testbed.iam_hub",
     "testbed.storage",
     "testbed.webdav",  # before those that import it, or pytest cannot rewrite its asserts
     "testbed.lab_hub",

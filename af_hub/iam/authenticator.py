@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from dataclasses import replace
 from functools import cached_property, partial
@@ -82,6 +83,10 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
         """Add the broker to the pages of login and logout."""
+        # JupyterHub configures its own logger only; what these modules log belongs there too
+        ours = logging.getLogger("af_hub")
+        ours.parent = app.log
+        ours.setLevel(app.log.level)
         return [
             *super().get_handlers(app),
             (r"/api/af/token", ServerTokenHandler),

@@ -67,6 +67,15 @@ class LoginHandler(OAuthLoginHandler):  # type: ignore[misc]  # OAuthenticator i
 class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Takes the browser back, with error pages that say what to do and hold no token."""
 
+    def _request_summary(self) -> str:
+        """Leave the query out of tornado's log line for a refusal: the code is in it."""
+        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
+
+    def _log(self) -> None:
+        """Leave the query out of the access log, too: JupyterHub hides only some values."""
+        self.request.uri = self.request.path
+        super()._log()
+
     def login_state(self) -> dict[str, Any]:
         """Return what `LoginHandler` put into the browser's cookie."""
         state = _deserialize_state(self.get_state_cookie())

@@ -16,7 +16,6 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
@@ -32,6 +31,7 @@ from af_hub.embedded.pki import ensure_pki
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import Message
+    from pathlib import Path
 
 LOGIN_SCOPE = (
     "openid profile email offline_access wlcg.groups "
@@ -70,7 +70,7 @@ class Answer:
     @property
     def location(self) -> str:
         """Where a redirect leads, absolute."""
-        return urljoin(self.url, self.headers["Location"] or "")
+        return urljoin(self.url, str(self.headers["Location"] or ""))
 
 
 class Browser:

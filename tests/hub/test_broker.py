@@ -1,0 +1,130 @@
+"""Who gets which access token from the hub, and who does not."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from testbed.iam import Browser
+from testbed.iam_hub import STORAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.iam_hub import Hub
+
+
+@pytest.fixture(scope="module")
+def server(iam_hub: Hub) -> Iterator[tuple[Browser, str]]:
+    """Alice's running server: her browser and its API token."""
+    browser, _ = iam_hub.log_in("alice")
+    yield browser, iam_hub.start_server(browser, "alice")
+    iam_hub.api(browser, "users/alice/server", "DELETE")
+
+
+def refused(answer: Any) -> tuple[int, str]:
+    assert set(answer.json) == {"code", "message"}
+    assert answer.headers["Cache-Control"] == "no-store"
+    return answer.status, answer.json["code"]
+
+
+def test_a_narrow_token_is_given_when_the_users_own_server_asks(
+    iam_hub: Hub, server: tuple[Browser, str]
+) -> None:
+    answer = iam_hub.ask("token?audience=storage", server[1])
+    assert answer.status == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    token = answer.json
+    assert set(token) == {
+        "access_token",
+        "token_type",
+        "expires_at",
+        "expires_in",
+        "scope",
+        "audience",
+        "issuer",
+    }
+    claims = jwt.decode(token["access_token"], options={"verify_signature": False})
+    assert claims["aud"] == token["audience"] == STORAGE
+    assert claims["iss"] == token["issuer"] == iam_hub.iam.issuer.rstrip("/")
+    assert set(token["scope"].split()) == {"storage.read:/store/cms", "storage.read:/store/open"}
+    assert "wlcg.groups" not in claims
+    assert abs(claims["exp"] - token["expires_at"]) <= 2
+    assert 0 < token["expires_in"] <= token["expires_at"] - time.time() + 2
+
+
+def test_one_token_is_kept_per_audience_when_asked_again(
+    iam_hub: Hub, server: tuple[Browser, str]
+) -> None:
+    def ask(name: str) -> str:
+        return str(iam_hub.ask(f"token?audience={name}", server[1]).json["access_token"])
+
+    assert ask("storage") == ask("storage") != ask("other")
+    service = iam_hub.ask("users/alice/token?audience=storage", iam_hub.services["dask-gateway"])
+    assert service.json["access_token"] == ask("storage")
+
+
+def test_unknown_audience_is_refused(iam_hub: Hub, server: tuple[Browser, str]) -> None:
+    for query in ("token?audience=rucio", "token", "token?audience="):
+        assert refused(iam_hub.ask(query, server[1])) == (404, "audience-unknown")
+
+
+def test_personal_token_is_refused_when_it_is_not_a_servers(
+    iam_hub: Hub, server: tuple[Browser, str]
+) -> None:
+    browser, _ = server
+    xsrf = next(c.value for c in browser.jar if c.name == "_xsrf")
+    made = browser.send(
+        f"{iam_hub.url}/hub/api/users/alice/tokens",
+        method="POST",
+        headers={"X-XSRFToken": str(xsrf), "Sec-Fetch-Mode": "cors"},
+    )
+    token = json.loads(made.text)["token"]
+    me = Browser().send(f"{iam_hub.url}/hub/api/user", headers={"Authorization": f"token {token}"})
+    assert me.json["name"] == "alice"
+    assert refused(iam_hub.ask("token?audience=storage", token)) == (403, "not-a-server")
+
+
+def test_cookie_and_unknown_token_are_refused(iam_hub: Hub, server: tuple[Browser, str]) -> None:
+    cookie = server[0].send(f"{iam_hub.url}/hub/api/af/token?audience=storage")
+    assert refused(cookie)[0] in {401, 403}
+    assert refused(iam_hub.ask("token?audience=storage", "0" * 32))[0] in {401, 403}
+
+
+def test_another_users_token_is_refused(iam_hub: Hub, server: tuple[Browser, str]) -> None:
+    iam_hub.log_in("bob")
+    answer = iam_hub.ask("users/bob/token?audience=storage", server[1])
+    assert refused(answer) == (403, "not-a-service")
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "expected"),
+    [
+        ("dask-gateway", "users/alice/token?audience=other", (403, "audience-refused")),
+        ("dask-gateway", "users/alice/token", (403, "audience-refused")),
+        ("other", "users/alice/token?audience=storage", (403, "audience-refused")),
+        ("dask-gateway", "users/nobody/token?audience=storage", (403, "scope-missing")),
+        ("dask-gateway", "token?audience=storage", (403, "scope-missing")),
+    ],
+)
+def test_service_is_refused_when_it_asks_outside_its_list(
+    iam_hub: Hub,
+    server: tuple[Browser, str],
+    service: str,
+    path: str,
+    expected: tuple[int, str],
+) -> None:
+    assert refused(iam_hub.ask(path, iam_hub.services[service])) == expected
+
+
+def test_server_gets_tokens_when_the_hub_was_restarted(
+    iam_hub: Hub, server: tuple[Browser, str]
+) -> None:
+    # kill, as a crash: a hub that is stopped takes its servers along
+    iam_hub.process.kill()
+    iam_hub.process.wait()
+    iam_hub.start()
+    assert iam_hub.ask("token?audience=storage", server[1]).status == 200

@@ -1,0 +1,217 @@
+"""A real JupyterHub with `IAMAuthenticator` against a real development IAM, without a proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.error
+from dataclasses import dataclass, field
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from af_hub.embedded.files import write_atomically
+from testbed.iam import IAM, Answer, Browser, free_ports, start_iam
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STORAGE = "https://127.0.0.1:8444"
+STORAGE_SCOPE = "storage.read:/store/cms storage.read:/store/atlas storage.read:/store/open"
+
+_CONFIG = """
+import json
+from pathlib import Path
+from jupyterhub.proxy import Proxy
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+from af_hub.iam.scopes import custom_scopes, roles
+
+given = json.loads(Path({settings!r}).read_text())
+
+class NoProxy(Proxy):
+    '''The tests talk to the hub's own port.'''
+    should_start = False
+    async def add_route(self, routespec, target, data): pass
+    async def delete_route(self, routespec): pass
+    async def get_all_routes(self): return {{}}
+
+class Server(SimpleLocalProcessSpawner):
+    '''A process that answers as a server does and leaves its token where the test finds it.'''
+    home_dir_template = given["homes"] + "/{{username}}"
+    cmd = given["server"]
+
+c.JupyterHub.authenticator_class = "af-iam"
+c.JupyterHub.spawner_class = Server
+c.JupyterHub.proxy_class = NoProxy
+c.JupyterHub.bind_url = given["url"] + "/"
+c.JupyterHub.hub_bind_url = given["url"]
+c.JupyterHub.db_url = "sqlite:///" + given["root"] + "/hub.sqlite"
+c.JupyterHub.cookie_secret_file = given["root"] + "/cookie-secret"
+c.JupyterHub.log_level = "DEBUG"
+c.JupyterHub.services = [
+    {{"name": name, "api_token": token}} for name, token in given["services"].items()
+]
+c.JupyterHub.custom_scopes = custom_scopes(given["services"])
+c.JupyterHub.load_roles = roles(given["services"])
+c.CryptKeeper.keys = [bytes.fromhex(given["crypt_key"])]
+for name, value in given["authenticator"].items():
+    setattr(c.IAMAuthenticator, name, value)
+"""
+
+_SERVER = """
+import json, os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("X-JupyterHub-Version", os.environ["HUB_VERSION"])
+        self.end_headers()
+    def log_message(self, *_): pass
+
+Path("environment.json").write_text(json.dumps(dict(os.environ)))
+url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+HTTPServer((url.hostname, url.port), Answer).serve_forever()
+"""
+
+
+@dataclass
+class Hub:
+    """A hub and what tests need to talk to it."""
+
+    url: str
+    root: Path
+    iam: IAM
+    services: dict[str, str] = field(repr=False)
+    process: subprocess.Popen[bytes]
+
+    @property
+    def log(self) -> str:
+        """Everything that the hub has written."""
+        return (self.root / "hub.log").read_text(encoding="utf-8")
+
+    def log_in(self, username: str) -> tuple[Browser, Answer]:
+        """Log in as a browser would; returns it and the page where the login ended."""
+        browser = self.iam.browser()
+        page = browser.follow(browser.send(f"{self.url}/hub/oauth_login?next=%2Fhub%2Fhome"))
+        return browser, browser.follow(browser.log_in(page, username))
+
+    def start_server(self, browser: Browser, username: str) -> str:
+        """Start a user's server over REST as the browser; returns the server's API token."""
+        answer = self.api(browser, f"users/{username}/server", "POST")
+        assert answer.status in {201, 202}, answer.text
+        deadline = time.monotonic() + 30
+        while not self.api(browser, f"users/{username}").json["servers"].get("", {}).get("ready"):
+            assert time.monotonic() < deadline, self.log[-3000:]
+            time.sleep(0.1)
+        return str(self.environment(username)["JUPYTERHUB_API_TOKEN"])
+
+    def environment(self, username: str) -> dict[str, str]:
+        """Return the environment of a user's server process."""
+        path = self.root / "homes" / username / "environment.json"
+        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def api(self, browser: Browser, path: str, method: str = "GET") -> Answer:
+        """Call the hub's REST API with the browser's cookies."""
+        xsrf = next((c.value for c in browser.jar if c.name == "_xsrf"), "") or ""
+        return browser.send(
+            f"{self.url}/hub/api/{path}",
+            method=method,
+            headers={"X-XSRFToken": xsrf, "Sec-Fetch-Mode": "cors"},
+        )
+
+    def ask(self, path: str, token: str) -> Answer:
+        """Call an endpoint below ``/hub/api/af/`` with a hub token."""
+        return Browser().send(
+            f"{self.url}/hub/api/af/{path}", headers={"Authorization": f"token {token}"}
+        )
+
+    def stop(self) -> None:
+        """Stop the hub."""
+        self.process.terminate()
+        self.process.wait(20)
+
+    def start(self) -> None:
+        """Start it (again) on the same database."""
+        environment = {
+            name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ
+        }
+        with (self.root / "hub.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", "-f", str(self.root / "config.py")],
+                stdout=log,
+                stderr=log,
+                cwd=self.root,
+                env=environment | {"PYTHONWARNINGS": "default"},
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if Browser().send(f"{self.url}/hub/api").status == 200:
+                    return
+            except urllib.error.URLError:
+                pass
+            assert self.process.poll() is None, self.log[-5000:]
+            assert time.monotonic() < deadline, self.log[-5000:]
+            time.sleep(0.1)
+
+
+def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any) -> Hub:
+    """Start a hub and its identity provider below `root`; the caller stops both."""
+    from jupyterhub import __version__ as version
+
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    iam = start_iam(root / "iam", callbacks=(f"{url}/hub/oauth_callback",), **(client or {}))
+    services = {name: secrets.token_hex(16) for name in ("dask-gateway", "other")}
+    (root / "homes").mkdir()
+    (root / "server.py").write_text(
+        f"import os; os.environ['HUB_VERSION'] = {version!r}\n{_SERVER}"
+    )
+    settings = {
+        "url": url,
+        "root": str(root),
+        "homes": str(root / "homes"),
+        "server": [sys.executable, str(root / "server.py")],
+        "services": services,
+        "crypt_key": secrets.token_hex(32),
+        "authenticator": {
+            "issuer": iam.issuer,
+            "client_id": iam.client.client_id,
+            "client_secret_file": str(iam.client.secret_file),
+            "ca_file": str(iam.layout.ca_bundle),
+            "token_profile": "wlcg",
+            "allowed_groups": ["/cms", "/cms/**", "/atlas"],
+            "admin_groups": ["/cms/af-admins"],
+            "token_audiences": {
+                "storage": {"audience": STORAGE, "scope": STORAGE_SCOPE},
+                "other": {"audience": "https://other.example", "scope": "storage.read:/store/open"},
+            },
+            "token_services": {"dask-gateway": {"audiences": ["storage"]}},
+        }
+        | traits,
+    }
+    write_atomically(root / "settings.json", json.dumps(settings))
+    config = dedent(_CONFIG).format(settings=str(root / "settings.json"))
+    write_atomically(root / "config.py", config)
+    hub = Hub(url, root, iam, services, iam.process)
+    hub.start()
+    return hub
+
+
+@pytest.fixture(scope="module")
+def iam_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """Give a hub with its own identity provider, shared by a module's tests."""
+    hub = start_hub(tmp_path_factory.mktemp("iam-hub"))
+    yield hub
+    hub.stop()
+    hub.iam.stop()

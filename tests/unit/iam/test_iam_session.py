@@ -1,0 +1,209 @@
+"""Refresh against a real identity provider: one at a time, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from testbed.iam import IAM, start_iam
+
+from af_hub.errors import IAMUnavailable, IdentityError, SessionOver
+from af_hub.iam.discovery import Issuer
+from af_hub.iam.http import IAMHttp
+from af_hub.iam.session import Login, Sessions, pin_of
+from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
+from af_hub.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass
+class User:
+    """A hub user whose auth_state lies in memory; reads and writes give way, as the hub's do."""
+
+    name: str
+    state: dict[str, Any] | None
+
+    async def get_auth_state(self) -> dict[str, Any] | None:
+        """Read."""
+        await asyncio.sleep(0)
+        return self.state
+
+    async def save_auth_state(self, auth_state: dict[str, Any] | None) -> None:
+        """Write."""
+        await asyncio.sleep(0)
+        self.state = auth_state
+
+
+def endpoint_of(iam: IAM, secret: str = "") -> TokenEndpoint:
+    http = IAMHttp(str(iam.layout.ca_bundle))
+    return TokenEndpoint(
+        Issuer(iam.issuer, http),
+        http,
+        client_id="af-hub",
+        secret=lambda: Secret(secret or iam.secret),
+        basic_auth=False,
+    )
+
+
+def sessions_of(iam: IAM, secret: str = "") -> Sessions:
+    async def accept(old: Login, answer: TokenAnswer) -> Login:
+        return replace(
+            old,
+            access_token=answer.access_token,
+            expires_at=answer.expires_at,
+            checked_at=answer.expires_at - 3600,
+        )
+
+    async def apply(user: User, login: Login) -> None:
+        await user.save_auth_state(login.to_state())
+
+    return Sessions(endpoint_of(iam, secret), accept=accept, apply=apply)
+
+
+def user_of(iam: IAM, name: str = "bob") -> User:
+    tokens = iam.log_in(name)
+    login = Login(
+        access_token=Secret(tokens["access_token"]),
+        refresh_token=Secret(tokens["refresh_token"]),
+        id_token=None,
+        expires_at=0.0,
+        scope=tokens["scope"],
+        iss=iam.issuer,
+        sub="sub",
+        name=name,
+        groups=("/cms",),
+        checked_at=0.0,
+    )
+    return User(name, login.to_state())
+
+
+def grants(iam: IAM) -> int:
+    return iam.log.count("machine POST '/token'")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["rotating", "reusing"])
+def own_iam(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IAM]:
+    """Give an identity provider whose token calls nobody else makes."""
+    iam = start_iam(
+        tmp_path_factory.mktemp("iam"),
+        reuse_refresh_token=request.param,
+        clear_access_tokens_on_refresh=request.param,
+    )
+    yield iam
+    iam.stop()
+
+
+async def test_one_refresh_is_made_when_fifty_requests_come_at_expiry(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    before = grants(own_iam)
+    logins = await asyncio.gather(
+        *(sessions.ensure(user, margin=300, max_age=600) for _ in range(50))
+    )
+    assert grants(own_iam) == before + 1
+    assert len({login.access_token for login in logins}) == 1
+    token = logins[0].access_token.reveal()
+    assert own_iam.post("introspect", token=token).json["active"] is True
+
+
+async def test_one_refresh_is_made_when_fifty_starts_ask_at_once(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    before = grants(own_iam)
+    await asyncio.gather(*(sessions.ensure(user, margin=0, max_age=0) for _ in range(50)))
+    # those that wait take the answer of the one that asked after them; at most one more
+    assert grants(own_iam) <= before + 2
+
+
+async def test_no_call_is_made_when_the_login_is_fresh(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    await sessions.ensure(user, margin=300, max_age=600)
+    before = grants(own_iam)
+    await sessions.ensure(user, margin=300, max_age=600)
+    assert grants(own_iam) == before
+
+
+async def test_tokens_are_stored_when_the_request_is_cancelled(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    request = asyncio.create_task(sessions.ensure(user, margin=300, max_age=600))
+    before = grants(own_iam)
+    while grants(own_iam) == before:  # noqa: ASYNC110  another process's log
+        await asyncio.sleep(0.005)
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    assert (await sessions.ensure(user, margin=300, max_age=600)).expires_at > 0
+    assert grants(own_iam) == before + 1
+
+
+async def test_login_is_over_and_the_pin_stays_when_iam_revoked_it(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    assert user.state is not None
+    own_iam.post("revoke", token=user.state["refresh_token"])
+    with pytest.raises(SessionOver) as caught:
+        await sessions.ensure(user, margin=300, max_age=600)
+    assert caught.value.code == "login-over"
+    assert user.state == pin_of(user.state) == {"iss": own_iam.issuer, "sub": "sub"}
+    before = grants(own_iam)
+    with pytest.raises(SessionOver):
+        await sessions.ensure(user, margin=300, max_age=600)
+    assert grants(own_iam) == before
+
+
+async def test_nobody_is_logged_out_when_the_client_secret_is_wrong(own_iam: IAM) -> None:
+    user = user_of(own_iam)
+    with pytest.raises(IAMUnavailable) as caught:
+        await sessions_of(own_iam, "planted-wrong-secret").ensure(user, margin=300, max_age=600)
+    assert caught.value.code == "iam-refused-hub"
+    assert user.state is not None
+    assert user.state["refresh_token"]
+
+
+async def test_narrowing_by_refresh_is_refused_when_it_would_end_other_tokens(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    ask = sessions.narrowed(user, audience="https://s", scope="storage.read:/store/cms")
+    if own_iam.client.reuse_refresh_token:
+        assert (await ask).scope == "storage.read:/store/cms"
+        return
+    with pytest.raises(IAMUnavailable) as caught:
+        await ask
+    assert caught.value.code == "refresh-method-unsafe"
+    assert (await sessions.ensure(user, margin=300, max_age=600)).expires_at > 0  # kept the new one
+
+
+async def test_exchange_is_refused_when_no_scope_is_granted(iam: IAM) -> None:
+    token = Secret(iam.log_in("carol")["access_token"])
+    with pytest.raises(IdentityError) as caught:
+        await endpoint_of(iam).exchange(token, audience="x", scope="storage.read:/store/cms")
+    assert caught.value.code == "token-not-granted"
+
+
+async def test_userinfo_is_refused_when_it_is_about_somebody_else(iam: IAM) -> None:
+    token = Secret(iam.log_in("carol")["access_token"])
+    with pytest.raises(IdentityError) as caught:
+        await endpoint_of(iam).userinfo(token, sub="alice")
+    assert caught.value.code == "userinfo-subject"
+
+
+async def test_no_call_succeeds_when_the_certificate_is_not_trusted(
+    iam: IAM, tmp_path: Path
+) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.write_bytes(b"")
+    with pytest.raises(IAMUnavailable) as caught:
+        await IAMHttp().get(f"{iam.issuer}jwk")
+    assert caught.value.code == "iam-certificate"
+    with pytest.raises(IAMUnavailable):
+        await IAMHttp(str(empty)).get(f"{iam.issuer}jwk")
+
+
+async def test_discovery_is_refused_when_it_names_another_issuer(iam: IAM) -> None:
+    http = IAMHttp(str(iam.layout.ca_bundle))
+    other = Issuer(iam.issuer.replace("127.0.0.1", "localhost"), http)
+    with pytest.raises(IAMUnavailable) as caught:
+        await other.endpoints()
+    assert caught.value.code == "iam-issuer"
