@@ -12,12 +12,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -26,6 +26,7 @@ import pytest
 from af_hub.embedded import secrets
 from af_hub.embedded.environment import part_environment
 from af_hub.embedded.gateway import gateway_part, gateway_proxy_part
+from af_hub.embedded.hub import hub_part
 from af_hub.embedded.layout import Layout
 from af_hub.embedded.proxy import proxy_folder, proxy_part
 from af_hub.embedded.wiring import Ports, Wiring
@@ -35,6 +36,7 @@ from testbed.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from af_hub.embedded.parts import Part
 
@@ -69,7 +71,7 @@ compute:
       lifetime: {{idle: 30m, max: 3s}}
 """
 
-HUB = '''
+HUB = """
 import json, pathlib, time
 from jupyterhub.apihandlers import APIHandler
 from tornado import web
@@ -112,7 +114,7 @@ c.JupyterHub.load_roles = [
     {{"name": "tests", "scopes": ["admin:users", "tokens", *own], "services": ["tests"]}},
     {{"name": "broker", "scopes": ["custom:af:token:dask-gateway"], "services": ["dask-gateway"]}},
 ]
-'''
+"""
 
 TESTS_TOKEN = "only-for-tests-" + "0" * 32
 
@@ -147,7 +149,7 @@ class Testbed:
             )
         self.processes[part.name], self.parts[part.name] = process, part
         until(
-            lambda: process.poll() is not None or asyncio.run(part.ready()),
+            lambda: process.poll() is not None or asyncio.run(_ready(part)),
             part.start_timeout,
             f"{part.name} is ready",
         )
@@ -209,6 +211,10 @@ class Testbed:
     def logs(self) -> str:
         """Return the end of the gateway's log."""
         return self.wiring.layout.log("gateway").read_text()[-3000:]
+
+
+async def _ready(part: Part) -> bool:
+    return await part.ready()
 
 
 def until(what: Callable[[], bool], limit: float, name: str) -> None:
@@ -274,9 +280,6 @@ def _wiring(root: Path) -> Wiring:
 
 
 def _hub(wiring: Wiring) -> Part:
-    import sys
-    from dataclasses import replace
-
     layout, ports = wiring.layout, wiring.ports
 
     def secret(name: str) -> str:
@@ -298,8 +301,6 @@ def _hub(wiring: Wiring) -> Part:
             tests_token=TESTS_TOKEN,
         )
     )
-    from af_hub.embedded.hub import hub_part
-
     # the real part's command and probe, with this configuration
     return replace(
         hub_part(wiring), command=(sys.executable, "-m", "jupyterhub", "--config", str(config))
@@ -317,9 +318,9 @@ def running(root: Path) -> Iterator[Testbed]:
         bed.start(gateway_proxy_part(wiring))
         yield bed
     finally:
-        for process in bed.processes.values():
-            process.kill()
-            process.wait()
+        for part in bed.processes.values():
+            part.kill()
+            part.wait()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get("AF_INSTANCE") == wiring.instance:
