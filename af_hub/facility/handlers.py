@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from jupyterhub.apihandlers.base import APIHandler
 from tornado import web
@@ -72,9 +71,6 @@ class LabHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
 
     def _public_hub(self) -> str:
         """Give the hub's address for a browser: a full one if it is known, else its path."""
-        public = str(self.settings.get("public_url") or "")
+        public = self.settings.get("public_url")
         path = str(self.hub.base_url)
-        if not public:
-            return path
-        parts = urlsplit(public)
-        return f"{parts.scheme}://{parts.netloc}{path}"
+        return f"{public.scheme}://{public.netloc}{path}" if public else path
