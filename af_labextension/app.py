@@ -17,7 +17,6 @@ Routes of the Dask panel come from ``af_labextension.clusters.handlers.handlers(
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Dict, List, TraitError, Unicode, default, validate
 
 from . import settings as names
+from .clusters.handlers import handlers as cluster_handlers
 from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
 from .data.webdav import WebDAV
@@ -161,10 +161,9 @@ class FacilityExtension(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add the routes."""
         self.handlers.extend([*token_handlers.handlers(), *data_handlers.handlers()])
-        if find_spec("af_labextension.clusters") and find_spec("af_labextension.clusters.handlers"):
-            from .clusters.handlers import handlers as cluster_handlers  # noqa: PLC0415
-
-            self.handlers.extend(cluster_handlers(self.settings))
+        if self.serverapp is not None:
+            # not self.settings: that copy reached the web application already
+            self.handlers.extend(cluster_handlers(self.serverapp.web_app.settings))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
         """Begin to keep the token file, once the loop runs."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from testbed.lab_hub import LabHub
     from testbed.lab_server import LabServer, StartLab
 
+EXAMPLES = ("x1", "a" * 32, "a" * 43, "11111111-1111-1111-1111-111111111111", "local.x1")
+"""Texts for the groups of the patterns."""
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 TICKETED = re.compile(r"/dashboard/")
 """Routes that a ticket in their own path opens: sandboxed frames send no cookies."""
@@ -38,14 +41,15 @@ def routes_of(lab: LabServer) -> list[tuple[str, type[RequestHandler]]]:
 
 def example_path(pattern: str, base_url: str) -> str:
     """Fill the groups of a pattern; return the path below the base URL."""
-    path = pattern.removesuffix("$")
-    while True:
-        filled = re.sub(r"\((?:\?P<\w+>)?[^()]*\)", "x1", path)
-        if filled == path:
-            break
-        path = filled
-    path = re.sub(r"\\(.)", r"\1", path.replace("?", ""))
+    path = re.sub(r"\((?:\?P<\w+>)?([^()]*)\)", lambda group: example(group[1]), pattern)
+    path = re.sub(r"\\(.)", r"\1", path.removesuffix("$"))
+    assert re.fullmatch(pattern, path), f"no example for {pattern}: add one to EXAMPLES"
     return path.removeprefix(base_url)
+
+
+def example(group: str) -> str:
+    """Return a text that fits a group of a pattern."""
+    return next(text for text in EXAMPLES if re.fullmatch(group, text))
 
 
 def implemented(handler: type[RequestHandler], method: str) -> bool:

@@ -72,6 +72,7 @@ class LabServer:
             method=method,
             headers=sent,
             raise_error=False,
+            follow_redirects=False,
             allow_nonstandard_methods=True,
             request_timeout=60,
             streaming_callback=on_chunk,
