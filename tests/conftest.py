@@ -6,6 +6,7 @@ pytest_plugins = [
     "testbed.iam",
     "testbed.iam_hub",
     "testbed.storage",
+    "testbed.facility",
     "testbed.webdav",  # before those that import it, or pytest cannot rewrite its asserts
     "testbed.lab_hub",
     "testbed.lab_server",

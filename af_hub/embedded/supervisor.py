@@ -195,7 +195,11 @@ class Supervisor:
                     stderr=stream,
                     start_new_session=True,
                 )
-            await guard.wait()
+            try:
+                await guard.wait()
+            except asyncio.CancelledError:
+                guard.kill()  # `stop` does its work, and it ignores everything else
+                raise
             await asyncio.sleep(PAUSES[0])
 
     async def _end(self, running: _Running) -> None:
