@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "testbed.browser",
     "testbed.iam",
     "testbed.iam_hub",
     "testbed.storage",

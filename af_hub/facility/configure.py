@@ -141,6 +141,9 @@ def lab_environment(facility: FacilityConfig) -> dict[str, str]:
     if facility.identity.ca_file is not None:
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         variables |= dict.fromkeys(names, str(facility.identity.ca_file))
+    if facility.storage:
+        # where examples and notebooks find the data without an address written into them
+        variables["AF_STORAGE_URL"] = facility.storage[0].url
     if facility.compute.gateway is not None:
         variables |= {
             "DASK_GATEWAY__ADDRESS": facility.compute.gateway.address,

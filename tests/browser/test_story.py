@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+
 from testbed.person import Person
 
 pytestmark = pytest.mark.browser

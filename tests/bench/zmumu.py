@@ -1,0 +1,111 @@
+"""Z→μμ through a clicked cluster beside plain uproot in two processes, over the same storage.
+
+The analysis is the cell of ``examples/zmumu.ipynb``; so is the way it reads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from bench.figure import Figure
+from testbed.facility import running_facility
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = 4
+EVENTS = 500_000
+"""Events in each file; one piece of work is half a file."""
+PIECE = 250_000
+RUNS = 5
+
+
+def notebook_source() -> str:
+    """Return the cells of the notebook that read and analyse."""
+    notebook = nbformat.read(ROOT / "examples" / "zmumu.ipynb", as_version=4)
+    wanted = {"reading", "analysis"}
+    return "\n".join(
+        cell.source for cell in notebook.cells if wanted & set(cell.metadata.get("tags", ()))
+    )
+
+
+def piece_of_work(source: str, store: str, piece: tuple[str, int, int]) -> tuple[int, Any]:
+    """Analyse one piece in whatever process this is."""
+    space: dict[str, Any] = {"store": store}
+    exec(source, space)  # noqa: S102 - our own notebook
+    count, histogram = space["dimuon_mass"](*piece)
+    return int(count), histogram
+
+
+def plain(source: str, store: str, pieces: list[tuple[str, int, int]], pool: Any) -> float:
+    """Return events per second of two plain processes."""
+    begin = time.perf_counter()
+    results = pool.starmap(piece_of_work, [(source, store, piece) for piece in pieces], 1)
+    return float(sum(count for count, _ in results) / (time.perf_counter() - begin))
+
+
+def on_cluster(source: str, store: str, pieces: list[tuple[str, int, int]], client: Any) -> float:
+    """Return events per second of the cluster's two workers."""
+    begin = time.perf_counter()
+    futures = [client.submit(piece_of_work, source, store, piece, pure=False) for piece in pieces]
+    results = client.gather(futures)
+    return float(sum(count for count, _ in results) / (time.perf_counter() - begin))
+
+
+def measure() -> list[Figure]:
+    """Run both in turn over 2 M events; the first pair is cold and shown apart."""
+    source = notebook_source()
+    with running_facility() as facility:
+        store_folder = facility.data / "storage" / "store" / "bench"
+        command = [sys.executable, "-m", "af_hub.embedded.events", str(store_folder)]
+        subprocess.run(
+            [*command, f"--files={FILES}", f"--events={EVENTS}"], check=True, capture_output=True
+        )
+        # the files lie where members of /cms may read
+        target = facility.data / "storage" / "store" / "cms" / "bench"
+        (store_folder / "cms" / "zmumu").rename(target)
+        store = facility.storage_url
+        pieces = [
+            (f"{store}/cms/bench/zmumu_{number}.root", start, start + PIECE)
+            for number in range(FILES)
+            for start in range(0, EVENTS, PIECE)
+        ]
+        with facility.person("alice") as alice, alice.gateway() as gateway:
+            os.environ["BEARER_TOKEN_FILE"] = str(alice.token_file("storage"))
+            os.environ["SSL_CERT_FILE"] = str(facility.data / "pki" / "ca-bundle.pem")
+            cluster = gateway.new_cluster(type="local")
+            try:
+                cluster.scale(2)
+                client = cluster.get_client()
+                client.wait_for_workers(2, timeout=60)
+                with multiprocessing.get_context("spawn").Pool(2) as pool:
+                    pairs = [
+                        (
+                            on_cluster(source, store, pieces, client),
+                            plain(source, store, pieces, pool),
+                        )
+                        for _ in range(RUNS + 1)
+                    ]
+            finally:
+                cluster.shutdown()
+    cold, warm = pairs[0], pairs[1:]
+    return [
+        Figure(
+            "Z→μμ on the clicked cluster, of plain uproot in two processes",
+            tuple(100 * ours / theirs for ours, theirs in warm),
+            "%",
+            "≥ 90 %",
+            lambda value: value >= 90,
+            f"cluster {statistics.median(o for o, _ in warm) / 1e6:.2f} M events/s, "
+            f"plain {statistics.median(t for _, t in warm) / 1e6:.2f} M events/s",
+            f"{FILES * EVENTS:,} events, {PIECE:,} a piece; cold: "
+            f"{cold[0] / 1e6:.2f} against {cold[1] / 1e6:.2f} M events/s",
+        )
+    ]
