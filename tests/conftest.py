@@ -5,10 +5,12 @@ from __future__ import annotations
 pytest_plugins = [
     "testbed.browser",
     "testbed.iam",
+    "testbed.profile_hub",
     "testbed.iam_hub",
     "testbed.storage",
     "testbed.facility",
     "testbed.webdav",  # before those that import it, or pytest cannot rewrite its asserts
     "testbed.lab_hub",
     "testbed.lab_server",
+    "testbed.gateway",
 ]

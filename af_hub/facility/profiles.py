@@ -96,7 +96,7 @@ class Gpu(Model):
     """How many devices may be asked for, for example ``[0, 1]``."""
 
     default: Annotated[int, Field(ge=0, le=64)] = 0
-    """How many are chosen at first; one of `counts`."""
+    """How many are chosen at first; the first of `counts` if not set."""
 
     product: Annotated[str, StringConstraints(min_length=1, max_length=80)] | None = None
     """Model that the devices must be, as the driver names it, for example ``NVIDIA A100``; null
@@ -104,6 +104,16 @@ class Gpu(Model):
 
     resource: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./-]{1,120}$")] = "nvidia.com/gpu"
     """Kubernetes resource name; on one machine only ``nvidia.com/gpu`` exists."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_is_default(cls, value: Any) -> Any:
+        """Take the first count as the default."""
+        counts = value.get("counts") if isinstance(value, dict) else None
+        if not isinstance(counts, list) or not counts:
+            return value
+        # a tuple, since strict mode no longer counts this value as read from JSON
+        return {"default": counts[0], **value, "counts": tuple(counts)}
 
     @model_validator(mode="after")
     def _default_is_offered(self) -> Self:

@@ -1,0 +1,134 @@
+"""Profiles on a real hub: page, query, REST and PATCH pass the same policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jupyterhub
+import pytest
+
+from testbed.profile_hub import FACILITY, ProfileHub, running_hub
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HUB_6 = jupyterhub.version_info[0] >= 6
+
+
+@pytest.mark.parametrize(
+    ("user", "body", "status", "reason"),
+    [
+        ("eve", {"user_options": {"profile": "members"}}, 400, "unknown-profile"),
+        ("bob", {"user_options": {"profile": "members"}}, 400, "unknown-profile"),
+        ("bob", {"profile": "members"}, 400, "unknown-profile"),
+        ("eve", {"user_options": {"profile": ["small"]}}, 400, "invalid-options"),
+        ("eve", {"user_options": {"mem_limit": "64G"}}, 400, "invalid-options"),
+        ("eve", {"user_options": {"profile": "choice", "ram": "64G"}}, 400, "not-offered"),
+        ("eve", {"user_options": {"profile": "choice", "cpu": 1000}}, 400, "too-large"),
+        ("alice", {"user_options": {"profile": "gpu"}}, 400, "gpu-missing"),
+    ],
+)
+async def test_rest_start_is_refused_when_policy_says_no(
+    profile_hub: ProfileHub, user: str, body: Any, status: int, reason: str
+) -> None:
+    answer = await profile_hub.api("POST", f"/users/{user}/server", body)
+    assert (answer[0], answer[2]) == (status, reason)
+    assert answer[1]["message"].endswith(".")
+
+
+async def test_hub_lives_and_logs_no_traceback_when_many_starts_are_refused(
+    profile_hub: ProfileHub,
+) -> None:
+    for _ in range(5):
+        await profile_hub.api("POST", "/users/eve/server", {"user_options": {"profile": "nope"}})
+    async with profile_hub.browser("eve") as session:
+        await (await session.get("/hub/spawn?opt-profile=nope")).read()
+        form = {"profile": "nope"}
+        url = f"/hub/spawn?_xsrf={profile_hub.xsrf(session)}"
+        await (await session.post(url, data=form)).read()
+    assert (await profile_hub.api("GET", ""))[0] == 200
+    assert "Traceback" not in profile_hub.log()
+    assert "consecutive spawns failed" not in profile_hub.log()
+    async with profile_hub.http.get(
+        f"{profile_hub.url}/hub/metrics",
+        headers={"Authorization": "token profile-hub-test-token-0123456789"},
+    ) as answer:
+        metrics = await answer.text()
+    if HUB_6:
+        assert 'reason="unknown-profile",status="failure"' in metrics
+
+
+async def test_page_shows_only_what_the_user_may_start(profile_hub: ProfileHub) -> None:
+    async with profile_hub.browser("alice") as session:
+        mine = await (await session.get("/hub/spawn")).text()
+    async with profile_hub.browser("eve") as session:
+        hers = await (await session.get("/hub/spawn")).text()
+    assert "For members" in mine
+    assert "For members" not in hers
+    assert "There is no No such device here." in hers
+    assert "They are not isolated from each other" in hers
+    assert "not enforced" in hers
+
+
+@pytest.mark.parametrize("field", ["profile", "small.cpu", "evil"])
+async def test_form_is_answered_with_a_sentence_when_it_is_forged(
+    profile_hub: ProfileHub, field: str
+) -> None:
+    async with profile_hub.browser("bob") as session:
+        url = f"/hub/spawn?_xsrf={profile_hub.xsrf(session)}"
+        form = {"profile": "small", field: "members"}
+        async with session.post(url, data=form) as answer:
+            page = await answer.text()
+            assert answer.status == 400
+            assert answer.headers["AF-Refusal"] in {"unknown-profile", "invalid-options"}
+    assert "spawn-error-msg" in page
+    assert "Choose a profile" in page
+
+
+async def test_query_is_refused_when_it_asks_for_a_hidden_profile(profile_hub: ProfileHub) -> None:
+    async with (
+        profile_hub.browser("bob") as session,
+        session.get("/hub/spawn?opt-profile=members") as answer,
+    ):
+        assert answer.status == 400
+        assert "There is no profile &#39;members&#39; for you." in await answer.text()
+
+
+@pytest.mark.skipif(not HUB_6, reason="PATCH of a server came with JupyterHub 6")
+async def test_start_is_refused_when_options_were_patched_in(profile_hub: ProfileHub) -> None:
+    await profile_hub.api("POST", "/users/bob/server", {"user_options": {"profile": "nope"}})
+    patch = {"user_options": {"profile": "members"}}
+    assert (await profile_hub.api("PATCH", "/users/bob/servers/", patch))[0] == 200
+    assert (await profile_hub.api("POST", "/users/bob/server"))[2] == "unknown-profile"
+    async with profile_hub.browser("bob") as session:
+        page = await (await session.get("/hub/spawn")).text()
+    assert "no longer offered" in page
+
+
+@pytest.mark.parametrize("path", ["/hub/login", "/hub/home", "/hub/no-such-page"])
+async def test_pages_carry_the_facility_when_shown(profile_hub: ProfileHub, path: str) -> None:
+    async with profile_hub.browser("eve") as session:
+        page = await (await session.get(path)).text()
+    assert "Profile hub" in page
+    assert "Down on Monday &lt;b&gt;{user}&lt;/b&gt;" in page
+    assert 'href="mailto:help@example.org"' in page
+
+
+async def test_lab_description_is_refused_when_no_server_asks(profile_hub: ProfileHub) -> None:
+    assert (await profile_hub.api("GET", "/af/lab", token=""))[0] in {401, 403}
+    assert (await profile_hub.api("GET", "/af/lab"))[0] == 403
+    wanted = {"scopes": ["custom:af:token!user", "access:servers!server=eve/"], "note": "Server at"}
+    status, made, _ = await profile_hub.api("POST", "/users/eve/tokens", {"note": wanted["note"]})
+    assert status == 201
+    assert (await profile_hub.api("GET", "/af/lab", token=made["token"]))[0] == 403
+
+
+async def test_nothing_starts_when_the_catalogue_is_empty(tmp_path: Path) -> None:
+    text = FACILITY[: FACILITY.index("profiles:")]
+    async with running_hub(tmp_path, text) as hub:
+        assert (await hub.api("POST", "/users/eve/server", {}))[2] == "no-profile"
+        async with hub.browser("eve") as session:
+            page = await (await session.get("/hub/spawn")).text()
+    assert "No profile of this facility is open to your groups." in page

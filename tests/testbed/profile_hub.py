@@ -1,0 +1,199 @@
+"""A real JupyterHub with the profile catalogue and the local spawner; anybody may log in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+TOKEN = "profile-hub-test-token-0123456789"
+"""API token of the service that the tests are."""
+
+FACILITY = """
+about:
+  name: Profile hub
+  notice: "Down on Monday <b>{user}</b>"
+  support: mailto:help@example.org
+identity:
+  issuer: https://iam.example.org/
+  client_id: hub
+  client_secret_env: HOME
+  audiences: {storage: {audience: "https://s", scope: "storage.read:/"}}
+profiles:
+  - name: small
+    title: Small
+    ram: 512M
+    environment: {FROM_PROFILE: "{unescaped_username.__class__}"}
+  - {name: choice, title: Choice, cpu: {choices: [1, 1000]}, ram: {choices: [512M, 1G]}}
+  - {name: members, title: For members, ram: 512M, allowed_groups: [/cms/uscms]}
+  - {name: gpu, title: With GPU, gpu: {counts: [1], product: No such device}}
+storage:
+  - {name: demo, title: Demo, url: "https://s/store", audience: storage}
+"""
+
+_CONFIG = """
+import af_hub
+from jupyterhub.proxy import Proxy
+
+class NoProxy(Proxy):
+    '''The tests talk to the hub's own port.'''
+    should_start = False
+    async def add_route(self, routespec, target, data): pass
+    async def delete_route(self, routespec): pass
+    async def get_all_routes(self): return {{}}
+
+af_hub.configure(c, {root!r} + "/facility.yaml", spawner="af-local")
+del c.IAMAuthenticator
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.allow_all = True
+c.JupyterHub.proxy_class = NoProxy
+c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
+c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
+c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.load_groups = {{"/cms/uscms": {{"users": ["alice"]}}, "/cms": {{"users": ["bob"]}}}}
+c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
+scopes = ["admin:users", "admin:servers", "tokens", "read:metrics"]
+c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
+c.LocalSpawner.home_root = {root!r} + "/users"
+c.LocalSpawner.examples_dir = {root!r} + "/examples"
+c.LocalSpawner.runtime_root = {root!r} + "/runtime"
+c.Spawner.consecutive_failure_limit = 3
+c.LocalSpawner.interrupt_timeout = 3
+"""
+
+
+@dataclass
+class ProfileHub:
+    """A running hub.
+
+    Parameters
+    ----------
+    root
+        Its folder.
+    url
+        Its address, without a slash at the end.
+    http
+        A client without cookies.
+    """
+
+    root: Path
+    url: str
+    http: aiohttp.ClientSession
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start the hub and wait until it answers."""
+        with (self.root / "hub.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "jupyterhub", "--config", str(self.root / "config.py")),
+                cwd=self.root,
+                env={**os.environ, "AF_INSTANCE": "profile-hub-test"},
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        async with asyncio.timeout(60):
+            while True:
+                assert self.process.returncode is None, self.log()
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.http.get(f"{self.url}/hub/api") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.1)
+
+    async def stop(self) -> None:
+        """Stop the hub; its Labs live on."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                await self.process.wait()
+
+    def log(self) -> str:
+        """Return what the hub has logged."""
+        return (self.root / "hub.log").read_text()
+
+    async def api(
+        self, method: str, path: str, body: Any = None, *, token: str = TOKEN
+    ) -> tuple[int, Any, str]:
+        """Ask the hub's API; return status, JSON and the reason of a refusal."""
+        async with self.http.request(
+            method,
+            f"{self.url}/hub/api{path}",
+            json=body,
+            headers={"Authorization": f"token {token}"} if token else {},
+        ) as answer:
+            text = await answer.text()
+            content = await answer.json() if text and answer.status != 204 else None
+            return answer.status, content, answer.headers.get("AF-Refusal", "")
+
+    async def ready(self, user: str) -> dict[str, Any]:
+        """Wait until a user's server is ready; return its model."""
+        async with asyncio.timeout(60):
+            while True:
+                _, model, _ = await self.api("GET", f"/users/{user}")
+                server = model["servers"].get("")
+                assert server is not None, self.log()
+                if server["ready"]:
+                    return dict(server)
+                await asyncio.sleep(0.1)
+
+    @contextlib.asynccontextmanager
+    async def browser(self, user: str) -> AsyncIterator[aiohttp.ClientSession]:
+        """Log a user in, with cookies."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(self.url, cookie_jar=jar) as session:
+            await (await session.get("/hub/login")).read()
+            form = {"username": user, "password": "x", "_xsrf": _xsrf(jar)}
+            async with session.post("/hub/login", data=form, allow_redirects=False) as answer:
+                assert answer.status == 302
+            # the token for forms changes with the login
+            await (await session.get("/hub/home")).read()
+            yield session
+
+    @staticmethod
+    def xsrf(session: aiohttp.ClientSession) -> str:
+        """Return the token that a form must carry."""
+        return _xsrf(session.cookie_jar)
+
+
+def _xsrf(jar: aiohttp.abc.AbstractCookieJar) -> str:
+    return next(cookie.value for cookie in jar if cookie.key == "_xsrf")
+
+
+@contextlib.asynccontextmanager
+async def running_hub(root: Path, facility: str = FACILITY) -> AsyncIterator[ProfileHub]:
+    """Run a hub in a folder, with users alice (/cms/uscms), bob (/cms) and eve (no group)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    (root / "facility.yaml").write_text(facility)
+    (root / "config.py").write_text(_CONFIG.format(root=str(root), url=url, token=TOKEN))
+    (root / "examples").mkdir()
+    (root / "examples" / "first.ipynb").write_text("{}")
+    async with aiohttp.ClientSession() as http:
+        hub = ProfileHub(root, url, http)
+        try:
+            await hub.start()
+            await hub.api("POST", "/users", {"usernames": ["eve"]})
+            yield hub
+        finally:
+            await hub.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def profile_hub(tmp_path_factory: Any) -> AsyncIterator[ProfileHub]:
+    """One hub for all tests of a module that start no Lab of their own."""
+    async with running_hub(tmp_path_factory.mktemp("profile-hub")) as hub:
+        yield hub
