@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { RequestError } from '../problem';
+import { ScriptedServer } from '../scripted.test';
+import type { IStatus, IToken } from '../tokens';
+import { StatusModel } from './model';
+import { summarize, tokenHealth } from './summary';
+
+const NOW = 1000;
+const token = (more: Partial<IToken> = {}): IToken => ({
+  audience: 'storage',
+  state: 'valid',
+  expires_at: NOW + 3000,
+  message: null,
+  ...more
+});
+const status = (tokens: IToken[], ends: number | null = null): IStatus => ({
+  identity: { user: 'alice', display_name: null, issuer: null, groups: [] },
+  tokens,
+  server: {
+    expires_at: ends,
+    started_at: null,
+    stop_url: null,
+    profile_url: null
+  },
+  hub: null,
+  facility: null
+});
+
+test('the worst token decides', () => {
+  const health = (...tokens: IToken[]) =>
+    summarize(status(tokens), null, NOW).health;
+  assert.equal(health(token()), 'ok');
+  assert.equal(health(token(), token({ state: 'refreshing' })), 'renewing');
+  assert.equal(
+    health(token({ state: 'expired' }), token({ state: 'refreshing' })),
+    'expired'
+  );
+  assert.equal(
+    health(token({ state: 'error' }), token({ state: 'expired' })),
+    'error'
+  );
+});
+
+test('a token whose time is over is expired, whatever was said', () => {
+  assert.equal(tokenHealth(token({ expires_at: NOW }), NOW), 'expired');
+  assert.equal(
+    summarize(status([token({ expires_at: 1 })]), null, NOW).token,
+    'expired'
+  );
+});
+
+test('the shortest time left is shown', () => {
+  const tokens = [token(), token({ expires_at: NOW + 125 })];
+  assert.equal(summarize(status(tokens), null, NOW).token, '2 min');
+});
+
+test('a server that ends soon warns', () => {
+  const soon = summarize(status([token()], NOW + 600), null, NOW);
+  assert.deepEqual([soon.health, soon.server], ['renewing', '10 min']);
+  assert.equal(
+    summarize(status([token()], NOW + 7200), null, NOW).health,
+    'ok'
+  );
+});
+
+test('before the first answer and without one it says so', () => {
+  assert.equal(summarize(null, null, NOW).health, 'unknown');
+  const problem = { code: 'unreachable', message: 'No way.' };
+  const away = summarize(null, problem, NOW);
+  assert.deepEqual([away.health, away.title], ['error', 'No way.']);
+});
+
+test('the last good answer stays when a question fails', async () => {
+  const server = new ScriptedServer();
+  server.on('GET status', () => status([token()]));
+  const model = new StatusModel(server);
+  await model.refresh();
+  server.on('GET status', () => {
+    throw new RequestError('unreachable', 'No way.', 0);
+  });
+  await model.refresh();
+  assert.equal(model.status?.identity.user, 'alice');
+  assert.equal(model.problem?.message, 'No way.');
+});
