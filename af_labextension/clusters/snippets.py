@@ -16,7 +16,8 @@ def client_code(cluster: str, title: str) -> str:
     title
         For the comment; one line.
     """
-    comment = " ".join(title.split())[:80]
+    printable = "".join(each if each.isprintable() else " " for each in title)
+    comment = " ".join(printable.split())[:80]
     return (
         f"# Dask cluster: {comment}\n"
         "from dask_gateway import Gateway\n"

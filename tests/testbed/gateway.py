@@ -318,9 +318,9 @@ def running(root: Path) -> Iterator[Testbed]:
         bed.start(gateway_proxy_part(wiring))
         yield bed
     finally:
-        for part in bed.processes.values():
-            part.kill()
-            part.wait()
+        for child in bed.processes.values():
+            child.kill()
+            child.wait()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get("AF_INSTANCE") == wiring.instance:
