@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,16 @@ from oauthenticator.generic import GenericOAuthenticator
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.broker import Audience, Broker
-from af_hub.iam.claims import Identity, groups_of, identity_of
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.groups import matches_any, select
 from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
 from af_hub.iam.http import IAMHttp
 from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
 from af_hub.iam.names import hub_name, same_issuer
+from af_hub.iam.reader import LoginReader
 from af_hub.iam.session import Login, Sessions, pin_of
-from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
+from af_hub.iam.tokens import TokenEndpoint
 from af_hub.iam.traits import IAMTraits
-from af_hub.iam.verify import verify_id_token
 from af_hub.secret import Secret
 
 
@@ -60,9 +58,21 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
         )
 
     @cached_property
+    def reader(self) -> LoginReader:
+        """Verification of what the token endpoint answers."""
+        return LoginReader(
+            self.provider,
+            self.endpoint,
+            client_id=self.client_id,
+            profile=self.token_profile,
+            username_claim=self.username_claim,
+            algorithms=tuple(self.id_token_algs),
+        )
+
+    @cached_property
     def sessions(self) -> Sessions:
         """Logins kept alive."""
-        return Sessions(self.endpoint, accept=self._accept, apply=self._apply)
+        return Sessions(self.endpoint, accept=self.reader.again, apply=self._apply)
 
     @cached_property
     def broker(self) -> Broker:
@@ -115,48 +125,15 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
             verifier=state.get("code_verifier", ""),
             scope=" ".join(self.scope),
         )
-        # an empty nonce would switch the check off
-        nonce = state.get("nonce") or "\0"
-        claims = await self._verified(answer, nonce)
-        more = await self.endpoint.userinfo(answer.access_token, sub=str(claims["sub"]))
-        identity, by_userinfo = self._identity(claims, more)
-        login = _login(answer, identity, by_userinfo=by_userinfo)
-        name = self.normalize_username(hub_name(identity.username))
-        await self._check_pin(handler, name, identity)
+        username, login = await self.reader.first(answer, nonce=state.get("nonce", ""))
+        name = self.normalize_username(hub_name(username))
+        await self._check_pin(handler, name, login)
         return await self._model(name, login)
 
-    async def _verified(self, answer: TokenAnswer, nonce: str | None) -> dict[str, Any]:
-        if answer.id_token is None:
-            raise IdentityError(
-                "token-missing", "The identity provider did not say who you are. Please try again."
-            )
-        return await self.provider.check(
-            partial(
-                verify_id_token,
-                answer.id_token.reveal(),
-                issuer=self.issuer,
-                client_id=self.client_id,
-                nonce=nonce,
-                algorithms=tuple(self.id_token_algs),
-            )
-        )
-
-    def _identity(self, claims: dict[str, Any], more: dict[str, Any]) -> tuple[Identity, bool]:
-        """Read claims; groups from the signed ID token, from userinfo where that has none."""
-        signed = groups_of(claims, self.token_profile)
-        everything = {**more, **claims}
-        if callable(self.username_claim):
-            everything["af_username"] = self.username_claim(everything)
-        claim = "af_username" if callable(self.username_claim) else self.username_claim
-        identity = identity_of(everything, profile=self.token_profile, username_claim=claim)
-        return identity, not signed and bool(identity.groups)
-
-    async def _check_pin(self, handler: Any, name: str, identity: Identity) -> None:
+    async def _check_pin(self, handler: Any, name: str, login: Login) -> None:
         user = handler.find_user(name) if self.pin_subject else None
         pin = pin_of(await user.get_auth_state()) if user else {}
-        if pin and (
-            pin.get("sub") != identity.sub or not same_issuer(pin.get("iss", ""), identity.iss)
-        ):
+        if pin and (pin.get("sub") != login.sub or not same_issuer(pin.get("iss", ""), login.iss)):
             raise IdentityError(
                 "name-taken",
                 "Another account used your user name here before you. "
@@ -257,28 +234,6 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
         except AFError as error:
             raise _spawn_refused(error) from None
 
-    async def _accept(self, old: Login, answer: TokenAnswer) -> Login:
-        """Verify a refresh answer: the same person, groups as of now."""
-        claims: dict[str, Any] = {"iss": old.iss, "sub": old.sub}
-        if answer.id_token is not None:
-            claims = await self._verified(answer, None)
-        if claims["sub"] != old.sub or not same_issuer(str(claims["iss"]), old.iss):
-            raise IdentityError(
-                "identity-changed",
-                "The identity provider answered for another person. Please log in again.",
-            )
-        if old.by_userinfo or answer.id_token is None:
-            claims = {**await self.endpoint.userinfo(answer.access_token, sub=old.sub), **claims}
-        return replace(
-            old,
-            access_token=answer.access_token,
-            id_token=answer.id_token or old.id_token,
-            expires_at=answer.expires_at,
-            scope=answer.scope or old.scope,
-            groups=groups_of(claims, self.token_profile),
-            checked_at=time.time(),
-        )
-
     async def _apply(self, user: Any, login: Login) -> None:
         """Write a refreshed login to the hub."""
         model = await self._model(user.name, login)
@@ -327,22 +282,6 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
         if self.client_secret_file:
             return Secret(Path(self.client_secret_file).read_text(encoding="utf-8").strip())
         return Secret(self.client_secret)
-
-
-def _login(answer: TokenAnswer, identity: Identity, *, by_userinfo: bool) -> Login:
-    return Login(
-        access_token=answer.access_token,
-        refresh_token=answer.refresh_token,
-        id_token=answer.id_token,
-        expires_at=answer.expires_at,
-        scope=answer.scope,
-        iss=identity.iss,
-        sub=identity.sub,
-        name=identity.name,
-        groups=identity.groups,
-        checked_at=time.time(),
-        by_userinfo=by_userinfo,
-    )
 
 
 def _spread(name: str) -> float:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 from cryptography import x509
-from testbed.iam import CALLBACK, IAM, LOGIN_SCOPE, start_iam
 
 from af_hub.embedded.layout import Layout
 from af_hub.embedded.pki import RENEW_BEFORE, ensure_pki
+from testbed.iam import CALLBACK, IAM, LOGIN_SCOPE, start_iam
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from testbed.iam import IAM, start_iam
 
 from af_hub.errors import IAMUnavailable, IdentityError, SessionOver
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
+from af_hub.iam.reader import LoginReader
 from af_hub.iam.session import Login, Sessions, pin_of
 from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
 from af_hub.secret import Secret
+from testbed.iam import IAM, start_iam
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from af_hub.iam.claims import TokenProfile
 
 
 @dataclass
@@ -207,3 +210,69 @@ async def test_discovery_is_refused_when_it_names_another_issuer(iam: IAM) -> No
     with pytest.raises(IAMUnavailable) as caught:
         await other.endpoints()
     assert caught.value.code == "iam-issuer"
+
+
+def reader_of(iam: IAM, profile: TokenProfile = "wlcg") -> LoginReader:
+    http = IAMHttp(str(iam.layout.ca_bundle))
+    return LoginReader(
+        Issuer(iam.issuer, http),
+        endpoint_of(iam),
+        client_id="af-hub",
+        profile=profile,
+        username_claim="preferred_username",
+        algorithms=("RS256",),
+    )
+
+
+def answer_of(tokens: dict[str, Any]) -> TokenAnswer:
+    return TokenAnswer.parse(tokens, asked="", now=0.0)
+
+
+async def test_person_is_read_when_the_profile_is_guessed(iam: IAM) -> None:
+    name, login = await reader_of(iam, "auto").first(
+        answer_of(iam.log_in("alice")), nonce="n-0S6_WzA2Mj"
+    )
+    assert (name, login.groups) == ("alice", ("/cms", "/cms/uscms"))
+    assert not login.by_userinfo
+
+
+async def test_login_is_refused_when_there_was_no_nonce(iam: IAM) -> None:
+    with pytest.raises(IdentityError) as caught:
+        await reader_of(iam).first(answer_of(iam.log_in("alice")), nonce="")
+    assert caught.value.code == "token-nonce"
+
+
+async def test_refresh_is_refused_when_it_is_for_another_person(iam: IAM) -> None:
+    reader = reader_of(iam)
+    _, alice = await reader.first(answer_of(iam.log_in("alice")), nonce="n-0S6_WzA2Mj")
+    with pytest.raises(IdentityError) as caught:
+        await reader.again(alice, answer_of(iam.log_in("bob")))
+    assert caught.value.code == "identity-changed"
+
+
+async def test_groups_are_kept_when_a_refresh_brings_no_id_token(iam: IAM) -> None:
+    reader = reader_of(iam)
+    tokens = iam.log_in("alice")
+    _, alice = await reader.first(answer_of(tokens), nonce="n-0S6_WzA2Mj")
+    again = await reader.again(alice, replace(answer_of(tokens), id_token=None))
+    assert again.groups == ("/cms", "/cms/uscms")
+    assert again.id_token == alice.id_token
+
+
+async def test_new_keys_are_fetched_once_when_they_were_rotated(own_iam: IAM) -> None:
+    reader = reader_of(own_iam)
+    await reader.first(answer_of(own_iam.log_in("bob")), nonce="n-0S6_WzA2Mj")
+    for expected in (1, 2):
+        own_iam.stop()
+        (own_iam.config.data / "signing-key.pem").unlink()
+        own_iam.start()
+        before = own_iam.log.count("GET '/jwk'")
+        tokens = answer_of(own_iam.log_in("bob"))
+        if expected == 1:
+            await reader.first(tokens, nonce="n-0S6_WzA2Mj")
+            assert own_iam.log.count("GET '/jwk'") == before + 1
+        else:  # within the cool-down: invented key ids must not drive us
+            with pytest.raises(IdentityError) as caught:
+                await reader.first(tokens, nonce="n-0S6_WzA2Mj")
+            assert caught.value.code == "token-key-unknown"
+            assert own_iam.log.count("GET '/jwk'") == before
