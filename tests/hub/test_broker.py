@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+
 from testbed.iam import Browser
 from testbed.iam_hub import STORAGE
 
