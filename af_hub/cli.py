@@ -38,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AFError as error:
         sys.stderr.write(f"\nanalysis-facility: {error}\n")
         return WRONG_INPUT if isinstance(error, ConfigError) else FAILED
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"\nanalysis-facility: {error.strerror or error}{place}\n")
+        return FAILED
     except KeyboardInterrupt:
         return 130
     return 0

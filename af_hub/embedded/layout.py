@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +156,9 @@ class Layout:
         for folder in folders:
             try:
                 folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            except OSError as error:
+                if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                    raise  # another sentence, another remedy
                 raise _not_writable(folder, str(error.strerror)) from error
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise _not_writable(folder, "no permission")

@@ -69,13 +69,13 @@ def run(options: Options) -> None:
     require_loopback(options)
     begin = time.monotonic()
     with _space_on(options.layout):
-        prepare(screen.step)
         options.layout.create()
         with instance_lock(options.layout):
             instance = instance_id(options.layout)
             if left := sweep(instance):
                 screen.step(f"Ended {left} processes that an earlier run had left behind")
             require_public_port(options.host, options.port)
+            prepare(screen.step)
             wiring = wire(
                 options.layout,
                 host=options.host,

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +30,12 @@ PATIENCE = 90.0
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Return the condition's value as soon as it is true."""
+    """Return the condition's value as soon as it is true; nobody listening means not yet."""
     deadline = time.monotonic() + patience
     while True:
-        if value := condition():
-            return value
+        with suppress(OSError):
+            if value := condition():
+                return value
         assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
         time.sleep(0.05)
 

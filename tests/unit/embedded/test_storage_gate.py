@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from testbed.iam import free_ports
-from testbed.storage import CONTENT
 
 from af_hub.embedded.storage.keys import COOL_DOWN, Keys
 from af_hub.errors import IAMUnavailable
+from testbed.iam import free_ports
+from testbed.storage import CONTENT
 
 if TYPE_CHECKING:
     from testbed.storage import Storage
