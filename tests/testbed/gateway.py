@@ -313,7 +313,8 @@ def running(root: Path) -> Iterator[Testbed]:
     wiring = _wiring(root)
     bed = Testbed(wiring)
     try:
-        for part in (proxy_part(wiring), _hub(wiring), gateway_part(wiring)):
+        # a hub that starts waits up to 30 s for the services that it is told of
+        for part in (proxy_part(wiring), gateway_part(wiring), _hub(wiring)):
             bed.start(part)
         bed.start(gateway_proxy_part(wiring))
         yield bed
