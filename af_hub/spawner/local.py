@@ -10,6 +10,7 @@ import inspect
 import os
 import secrets
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -111,6 +112,11 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
     def _default_env_keep(self) -> list[str]:
         """Keep what programs need to run; AF_INSTANCE marks every process of a facility."""
         return ["PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ", "AF_INSTANCE"]
+
+    @default("term_timeout")
+    def _default_term_timeout(self) -> int:
+        """Give kernels ten seconds to end."""
+        return 10
 
     @default("default_url")
     def _default_default_url(self) -> str:
@@ -335,6 +341,8 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
             await self._clean_up(mark)
         elif self.expires_at is not None and time.time() >= self.expires_at:
             self.log.info("The lifetime of %s is over", self._log_name)
+            # `stop` polls, too
+            self.lifetime = 0
             await self.stop()
             status = 0
         return status
@@ -345,10 +353,19 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
         Parameters
         ----------
         now
-            Do not wait for a graceful end.
+            Do not wait for a graceful end of kernels.
         """
         mark = self._server_mark
-        await super().stop(now=now)
+        # not SIGINT, as upstream: without a terminal the Lab asks for a confirmation that never
+        # comes, and goes on
+        for number, patience in (
+            (signal.SIGTERM, 0 if now else self.term_timeout),
+            (signal.SIGKILL, self.kill_timeout),
+        ):
+            if await self.poll() is not None:
+                break
+            await self._signal(number)
+            await self.wait_for_death(patience)
         await self._clean_up(mark)
         self.clear_state()
 

@@ -120,8 +120,10 @@ def options_from_query(query: Mapping[str, list[str]]) -> dict[str, str | int]:
         ``invalid-options`` as `options_from_fields`.
     """
     chosen: dict[str, str | int] = {}
-    for name, values in query.items():
-        if name not in KEYS:
+    for key, values in query.items():
+        # JupyterHub 5 passes the prefix on
+        name = key.removeprefix("opt-")
+        if name not in KEYS or name in chosen:
             raise _wrong(f"Unknown option {_shown(name)}; known: {', '.join(KEYS)}")
         if (text := _only(name, values)) is not None:
             chosen[name] = _from_text(name, text)

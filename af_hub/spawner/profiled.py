@@ -14,7 +14,7 @@ from af_hub.facility.profiles import Profile
 from af_hub.spawner import form, policy
 from af_hub.spawner.catalogue import visible
 from af_hub.spawner.options import options_from_fields, options_from_query, read_options
-from af_hub.spawner.refusals import SpawnRefused
+from af_hub.spawner.refusals import SpawnRefused, start_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,7 +161,7 @@ class ProfiledSpawner(LoggingConfigurable):
             options = read_options(self.user_options)
             return policy.decide(groups, self.profiles, self.usage(), site, options)
         except Refusal as refusal:
-            raise SpawnRefused(refusal) from None
+            raise start_refused(self, refusal) from None
 
     def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, str | int]:
         """Read ``opt-…`` parameters of ``/hub/spawn``.

@@ -8,7 +8,7 @@ closest (JupyterHub's "upgrading to 6" document gives this fallback).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyterhub import spawner as _upstream
 from tornado import web
@@ -42,6 +42,31 @@ class SpawnRefused(_SpawnException or web.HTTPError):  # type: ignore[misc]  # c
     def __str__(self) -> str:
         """Return the sentence for the user."""
         return str(self.refusal.message)
+
+
+def start_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
+    """Make the exception that ends a start which JupyterHub has begun.
+
+    JupyterHub 5 counts whatever ends a start for ``consecutive_failure_limit``, so that five
+    refused requests stop the hub (`_track_failure_count` in handlers/base.py; 6 leaves out
+    `SpawnException`). There the count is lowered by the one that will be added.
+
+    Parameters
+    ----------
+    spawner
+        What JupyterHub is starting.
+    refusal
+        What the policy said.
+
+    Returns
+    -------
+    SpawnRefused
+        To be raised.
+    """
+    if _SpawnException is None and spawner.handler is not None:
+        settings = spawner.handler.settings
+        settings["failure_count"] = settings.get("failure_count", 0) - 1
+    return SpawnRefused(refusal)
 
 
 class NoTracebackForRefusals(logging.Filter):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import jupyterhub
 import pytest_asyncio
 
 if TYPE_CHECKING:
@@ -71,7 +72,6 @@ c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = {root!r} + "/examples"
 c.LocalSpawner.runtime_root = {root!r} + "/runtime"
 c.Spawner.consecutive_failure_limit = 3
-c.LocalSpawner.interrupt_timeout = 3
 """
 
 
@@ -128,6 +128,9 @@ class ProfileHub:
         self, method: str, path: str, body: Any = None, *, token: str = TOKEN
     ) -> tuple[int, Any, str]:
         """Ask the hub's API; return status, JSON and the reason of a refusal."""
+        if path.endswith("/server") and body and jupyterhub.version_info[0] < 6:
+            # JupyterHub 5 takes the whole body as user_options
+            body = body.get("user_options", body)
         async with self.http.request(
             method,
             f"{self.url}/hub/api{path}",
