@@ -79,7 +79,10 @@ class NoTracebackForRefusals(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep the record, without the traceback if it is a refusal's."""
         info = record.exc_info
-        if isinstance(info, tuple) and isinstance(info[1], SpawnRefused):
+        if info == (None, None, None):
+            # JupyterHub 5 logs outside of ``except`` as well: an empty traceback
+            record.exc_info = None
+        elif isinstance(info, tuple) and isinstance(info[1], SpawnRefused):
             record.exc_info = None
             record.msg, record.args = "Refused to start a server: %s", (str(info[1]),)
             record.levelno, record.levelname = logging.INFO, "INFO"
