@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
 
 from af_hub.facility.profiles import Profile
 from af_hub.spawner.catalogue import visible
 from af_hub.spawner.form import compose, render
 from af_hub.spawner.site import Site, Usage
+from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
 
 MEMBER = visible(CATALOGUE, {"/cms/uscms"})
 

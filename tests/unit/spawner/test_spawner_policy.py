@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
 
 from af_hub.errors import Refusal
 from af_hub.spawner.catalogue import visible
@@ -20,6 +19,7 @@ from af_hub.spawner.options import (
 from af_hub.spawner.policy import Plan, decide
 from af_hub.spawner.reasons import Reason
 from af_hub.spawner.site import Site, Usage
+from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
 
 
 def ask(groups: set[str], raw: object, usage: Usage = NOBODY, site: Site = SITE) -> Plan:
