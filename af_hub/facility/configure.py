@@ -9,6 +9,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from af_hub.compute.settings import dask_access
+from af_hub.compute.settings import SERVICE_NAME
 from af_hub.errors import ConfigError
 from af_hub.facility.handlers import LabHandler
 from af_hub.facility.load import load
@@ -66,7 +68,8 @@ def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> Fac
     _pages(c, facility)
     hub = c.JupyterHub
     _extend(hub, "extra_handlers", [(r"/api/af/lab", LabHandler, {"facility": facility})])
-    _extend(hub, "load_roles", roles(facility.identity.services))
+    access = dask_access() if facility.compute.gateway is not None else ()
+    _extend(hub, "load_roles", roles(facility.identity.services, access))
     hub.custom_scopes = {
         **_current(hub, "custom_scopes", {}),
         **custom_scopes(facility.identity.services),

@@ -40,7 +40,7 @@ def custom_scopes(services: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def roles(services: Iterable[str]) -> list[dict[str, Any]]:
+def roles(services: Iterable[str], further: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Return ``JupyterHub.load_roles`` for the broker.
 
     A server's token can hold only what its owner holds, hence the role ``user``; the broker
@@ -52,11 +52,13 @@ def roles(services: Iterable[str]) -> list[dict[str, Any]]:
     services
         Names of the hub services of ``identity.services``; each must be in
         ``JupyterHub.services``.
+    further
+        Scopes that users and their servers get as well, for example to reach a service.
     """
-    own = f"{TOKEN_SCOPE}!user"
+    own = [f"{TOKEN_SCOPE}!user", *further]
     return [
-        {"name": "user", "scopes": ["self", own]},
-        {"name": "server", "scopes": ["users:activity!user", "access:servers!server", own]},
+        {"name": "user", "scopes": ["self", *own]},
+        {"name": "server", "scopes": ["users:activity!user", "access:servers!server", *own]},
         *(
             {
                 "name": f"af-token-{service}",
