@@ -7,7 +7,8 @@ export async function attempt(action: () => Promise<void>): Promise<void> {
   try {
     await action();
   } catch (error) {
-    Notification.error(problemOf(error).message);
+    // without a time Lab files it away unseen
+    Notification.error(problemOf(error).message, { autoClose: 10_000 });
   }
 }
 

@@ -123,10 +123,6 @@ function Head(props: {
           aria-hidden="true"
         />
         <span className="af-card-title">{cluster.title}</span>
-        <span className="af-card-state">
-          {cluster.state}
-          {cluster.state === 'running' && ` · ${formatDuration(age)}`}
-        </span>
         {onShutdown && (
           <button
             className="af-icon-button"
@@ -139,7 +135,11 @@ function Head(props: {
           </button>
         )}
       </header>
-      {cluster.name && <div className="af-card-name">{cluster.name}</div>}
+      <div className="af-card-state">
+        {cluster.state}
+        {cluster.state === 'running' && ` · ${formatDuration(age)}`}
+        {cluster.name && ` · ${cluster.name}`}
+      </div>
     </>
   );
 }

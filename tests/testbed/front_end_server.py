@@ -1,0 +1,162 @@
+"""A Jupyter Server extension that gives the front end alone what it asks for.
+
+A folder of 100,000 files (a WebDAV server would take minutes to fill), and a cluster with hostile
+dashboard links, which no real server would send.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from jupyter_server.utils import url_path_join
+from tornado.web import authenticated
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+ROWS = 100_000
+BATCH = 1000
+URL = "https://storage.example/store"
+
+
+class StatusHandler(APIHandler):
+    """``GET af/status``."""
+
+    @authenticated
+    def get(self) -> None:
+        """Answer with one good token."""
+        server = {"started_at": time.time() - 60, "expires_at": time.time() + 7230}
+        self.finish(
+            {
+                "identity": {
+                    "user": "alice",
+                    "display_name": "Alice Adams",
+                    "issuer": "https://iam.example/",
+                    "groups": ["/cms"],
+                },
+                "tokens": [
+                    {
+                        "audience": "storage",
+                        "state": "valid",
+                        "expires_at": time.time() + 3030,
+                        "message": None,
+                    }
+                ],
+                # a hostile address must not become a link
+                "server": {**server, "stop_url": "/hub/home", "profile_url": "javascript:alert(1)"},
+                "hub": None,
+                "facility": {"name": "Test", "support": None, "notice": None},
+            }
+        )
+
+
+class DoorsHandler(APIHandler):
+    """``GET af/storage``."""
+
+    @authenticated
+    def get(self) -> None:
+        """Answer with one door, which the panel opens by itself."""
+        self.finish({"doors": [{"name": "many", "title": "Many files", "url": URL}]})
+
+
+class ListHandler(APIHandler):
+    """``GET af/storage/many/list``."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Stream the rows."""
+        self.set_header("Content-Type", "application/x-ndjson")
+        for start in range(0, ROWS, BATCH):
+            rows = (
+                {
+                    "name": f"nano_{number:06d}.root",
+                    "type": "file",
+                    "size": number * 1024,
+                    "modified": 1_790_000_000 + number,
+                    "url": f"{URL}/nano_{number:06d}.root",
+                }
+                for number in range(start, start + BATCH)
+            )
+            self.write("".join(json.dumps(row) + "\n" for row in rows))
+            await self.flush()
+        self.finish(json.dumps({"done": True, "count": ROWS}) + "\n")
+
+
+class TypesHandler(APIHandler):
+    """``GET af/clusters/types``."""
+
+    @authenticated
+    def get(self) -> None:
+        """Answer with a type that has no options."""
+        kind = {"name": "local", "title": "This machine", "description": "", "options": {}}
+        self.finish({"types": [kind], "available": True, "message": None})
+
+
+class ClustersHandler(APIHandler):
+    """``GET af/clusters``."""
+
+    @authenticated
+    def get(self) -> None:
+        """Answer with one running cluster."""
+        cluster = {
+            "id": "one",
+            "name": "one",
+            "type": "local",
+            "title": "This machine",
+            "state": "running",
+            "reason": None,
+            "workers": 2,
+            "wanted": 2,
+            "cores": 2,
+            "memory": 2**31,
+            "scale": {"mode": "fixed", "workers": 2},
+            "created_at": time.time() - 60,
+            "options": {},
+        }
+        self.finish({"clusters": [cluster]})
+
+
+class DashboardsHandler(APIHandler):
+    """``GET af/clusters/one/dashboards``."""
+
+    @authenticated
+    def get(self) -> None:
+        """Answer with a page of this server and one of another."""
+        own = url_path_join(self.base_url, "af/clusters/one/dashboard/ticket/status")
+        links = [{"title": "Own", "url": own}, {"title": "Foreign", "url": "https://x.example/"}]
+        self.finish({"links": links})
+
+
+class DashboardHandler(JupyterHandler):
+    """A dashboard that tries to reach Lab around it."""
+
+    def get(self) -> None:
+        """Show ``isolated`` if the page that embeds it cannot be touched."""
+        self.finish(
+            "<p id=found></p><script>let found = 'isolated';"
+            "try { parent.document.title; found = 'reached'; } catch (error) {}"
+            "document.getElementById('found').textContent = found;</script>"
+        )
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(server: ServerApp) -> None:
+    base = server.web_app.settings["base_url"]
+    server.web_app.add_handlers(  # type: ignore[no-untyped-call]  # tornado's
+        ".*$",
+        [
+            (url_path_join(base, "af/status"), StatusHandler),
+            (url_path_join(base, "af/storage"), DoorsHandler),
+            (url_path_join(base, "af/storage/many/list"), ListHandler),
+            (url_path_join(base, "af/clusters/types"), TypesHandler),
+            (url_path_join(base, "af/clusters"), ClustersHandler),
+            (url_path_join(base, "af/clusters/one/dashboards"), DashboardsHandler),
+            (url_path_join(base, "af/clusters/one/dashboard/ticket/status"), DashboardHandler),
+        ],
+    )
