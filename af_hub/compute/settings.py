@@ -21,6 +21,15 @@ PREFIX = f"/services/{SERVICE_NAME}"
 """Path below which the hub's proxy passes requests on, whole."""
 
 
+def dask_access() -> tuple[str, ...]:
+    """Return the scopes that a user's token needs to use the gateway.
+
+    Gateway asks the hub who a token belongs to and in which groups that user is; the cluster types
+    that the user may start depend on the groups.
+    """
+    return (f"access:services!service={SERVICE_NAME}", "read:users:groups!user")
+
+
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """One gateway.

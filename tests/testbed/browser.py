@@ -14,7 +14,7 @@ import pytest
 from testbed.require import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -46,8 +46,20 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Remember that a test failed, so that its pages are kept as pictures."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
 @pytest.fixture
-def new_page(chromium: Any) -> Iterator[Any]:
+def new_page(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Return a function that opens a page in a private context (own cookies).
 
     ``page.console_errors`` collects what the page complained about.
@@ -73,7 +85,11 @@ def new_page(chromium: Any) -> Iterator[Any]:
         return page
 
     yield opener
-    for context in contexts:
+    for number, context in enumerate(contexts):
+        if request.node.stash.get(FAILED, False):
+            SCREENS.mkdir(parents=True, exist_ok=True)
+            for page in context.pages:
+                page.screenshot(path=SCREENS / f"failed-{request.node.name}-{number}.png")
         context.close()
 
 

@@ -38,7 +38,7 @@ class Person:
         """Go to the facility and on to the identity provider's login page."""
         self.page.goto(f"{self.base_url}/")
         if "/authorize" not in self.page.url:
-            self.page.get_by_role("link", name=re.compile("sign in|log in", re.IGNORECASE)).click()
+            self.page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
         self.page.wait_for_selector("#username")
 
     def log_in(self) -> None:
