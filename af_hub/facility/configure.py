@@ -10,7 +10,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from af_hub.compute.settings import dask_access
-from af_hub.compute.settings import SERVICE_NAME
 from af_hub.errors import ConfigError
 from af_hub.facility.handlers import LabHandler
 from af_hub.facility.load import load
