@@ -312,3 +312,20 @@ def test_the_token_is_renewed_in_a_private_file_and_nowhere_else(
         bed.wait("alice", cluster, lambda one: one["token"]["state"] == "valid")
     finally:
         lifetime.write_text("3600")
+
+
+def test_a_cluster_of_a_notebook_is_in_the_panel_when_it_is_made_and_scaled_there(
+    bed: Testbed,
+) -> None:
+    status, answer = bed.call("alice", "POST", "clusters/", {"cluster_options": {}})
+    assert status == 201
+    cluster = answer["name"]
+    bed.wait("alice", cluster, lambda one: one["state"] == "running")
+    listed = bed.call("alice", "GET", "af/clusters")[1]["clusters"]
+    assert [(one["id"], one["type"]) for one in listed] == [(cluster, "local")]
+    status, _ = bed.call("alice", "POST", f"clusters/{cluster}/scale", {"count": 1})
+    assert status == 200
+    found = bed.wait("alice", cluster, lambda one: one["workers"] == 1)
+    assert found["scale"] == {"mode": "fixed", "workers": 1}
+    bed.call("alice", "DELETE", f"clusters/{cluster}")
+    bed.wait("alice", cluster, lambda one: one["state"] == "stopped")
