@@ -26,7 +26,7 @@ export class StatusModel {
   async refresh(): Promise<void> {
     try {
       this._status = await this.server.json<IStatus>('status');
-      this._problem = null;
+      this._problem = this._status.problem ?? null;
     } catch (error) {
       this._problem = problemOf(error);
     }

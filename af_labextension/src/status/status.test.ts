@@ -84,3 +84,14 @@ test('the last good answer stays when a question fails', async () => {
   assert.equal(model.status?.identity.user, 'alice');
   assert.equal(model.problem?.message, 'No way.');
 });
+
+test('a hub that is away shows as a warning with its sentence', async () => {
+  const server = new ScriptedServer();
+  const problem = { code: 'hub-away', message: 'The hub does not answer.' };
+  server.on('GET status', () => ({ ...status([token()]), problem }));
+  const model = new StatusModel(server);
+  await model.refresh();
+  const summary = summarize(model.status, model.problem, NOW);
+  assert.equal(summary.health, 'renewing');
+  assert.match(summary.title, /The hub does not answer/);
+});
