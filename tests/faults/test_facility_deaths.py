@@ -107,8 +107,8 @@ def test_leftovers_are_ended_when_guard_and_parent_were_killed(tmp_path: Path) -
         again = start_facility(tmp_path / "data", port=facility.port)
         wait_for(lambda: "that an earlier run had left behind" in again.text(), "the sweep")
         assert orphan not in again.processes
-        # stopped in the middle of its start
-        assert again.stop() == 0
+        # interrupted in the middle of its start; before it has a child, as a command is
+        assert again.stop() in {0, 130}
         assert again.processes == set()
 
 
