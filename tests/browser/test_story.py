@@ -115,7 +115,8 @@ def test_restricted_profile_is_hidden_and_file_refused_when_group_is_missing(
     status, body = carol.page.evaluate(
         """async base => {
              const url = `${base}af/storage/demo/list?path=/cms/zmumu`;
-             const answer = await fetch(url, {credentials: 'same-origin'});
+             const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)[1];
+             const answer = await fetch(url, {headers: {'X-XSRFToken': xsrf}});
              return [answer.status, await answer.json()];
            }""",
         f"{carol.base_url}/user/carol/",
