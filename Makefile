@@ -50,7 +50,7 @@ run: $(VENV)/.facility ## Start a facility on this machine; options by ARGS="…
 	@$(BIN)/analysis-facility run $(ARGS)
 
 # --- checks -----------------------------------------------------------------
-PYCODE := af_hub af_labextension tests tools docs/conf.py
+
 MARKDOWN := $(shell git ls-files '*.md')
 FRONT := af_labextension
 
@@ -106,6 +106,10 @@ docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 .PHONY: bench
 bench: $(VENV)/.dev setup system ## Measure the figures beside their targets and peers
 	$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev setup system ## Renew the pictures of the documents from the running product
+	AF_SCREENSHOTS=docs/images $(BIN)/pytest tests/browser/test_story.py -k whole_story
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Renew the lock files of the Python environments

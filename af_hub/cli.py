@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Errors that a person can act upon are printed as a sentence, without a traceback.
     """
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         options.command(options)
     except AFError as error:
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands; the documentation shows its help texts."""
     parser = argparse.ArgumentParser(
         prog="analysis-facility",
         description="A whole physics analysis facility: login, Labs, data and Dask clusters.",

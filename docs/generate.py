@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import io
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -24,7 +25,7 @@ ERRORS = {
 
 def cell(text: str) -> str:
     """Make one line of text safe for a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|").replace("``", "`")
 
 
 def type_of(schema: dict[str, Any]) -> str:
@@ -45,6 +46,14 @@ def type_of(schema: dict[str, Any]) -> str:
     return {"null": "nothing"}.get(kind, kind)
 
 
+def default_of(schema: dict[str, Any]) -> str:
+    """Show the default of a property; that of an object stands in its own table."""
+    value = schema.get("default")
+    if "default" not in schema or (isinstance(value, dict) and value):
+        return ""
+    return "nothing" if value is None else f"`{value}`"
+
+
 def section(name: str, schema: dict[str, Any]) -> list[str]:
     """Describe one object of the facility file as a table."""
     lines = [f"## {name}", "", schema.get("description", ""), ""]
@@ -53,9 +62,7 @@ def section(name: str, schema: dict[str, Any]) -> list[str]:
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     required = set(schema.get("required", ()))
     for key, value in properties.items():
-        default = "**required**" if key in required else f"`{value.get('default')}`"
-        if key not in required and "default" not in value:
-            default = ""
+        default = "**required**" if key in required else default_of(value)
         lines.append(
             f"| `{key}` | {type_of(value)} | {cell(default)} | {cell(value.get('description', ''))} |"
         )
@@ -135,15 +142,32 @@ def errors_page() -> str:
 
 
 def traits_page() -> str:
-    """Point autodoc_traits at the configurable classes."""
+    """Point autodoc_traits at the configurable classes, at the traits of our own."""
     classes = (
         "af_hub.iam.authenticator.IAMAuthenticator",
         "af_hub.spawner.local.LocalSpawner",
         "af_labextension.app.FacilityExtension",
     )
-    lines = ["# Settings (traits)", ""]
-    for name in classes:
-        lines += ["```{eval-rst}", f".. autoconfigurable:: {name}", "   :members:", "```", ""]
+    lines = [
+        "# Settings (traits)",
+        "",
+        "The facility file sets these; in a `jupyterhub_config.py` of your own you may set them by hand.",
+        "What the classes inherit stands in the documents of JupyterHub, OAuthenticator and Jupyter Server.",
+        "",
+    ]
+    for path in classes:
+        module, _, name = path.rpartition(".")
+        traits = getattr(importlib.import_module(module), name).class_traits(config=True)
+        foreign = sorted(
+            trait
+            for trait, value in traits.items()
+            if not value.this_class.__module__.startswith("af_")
+        )
+        lines += [
+            *("```{eval-rst}", f".. autoconfigurable:: {path}"),
+            f"   :exclude-members: {', '.join(foreign)}",
+            *("```", ""),
+        ]
     return "\n".join(lines)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
@@ -17,7 +19,11 @@ PEOPLE = ("alice", "bob", "dora")
 def measure() -> list[Figure]:
     """Walk the story once for each of three people; the first one finds everything cold."""
     lab, cluster = [], []
-    with running_facility() as facility, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory(prefix="af-bench-") as folder,
+        running_facility(Path(folder) / "data") as facility,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for name in PEOPLE:
             page = browser.new_page(viewport={"width": 1360, "height": 850})

@@ -5,19 +5,28 @@ The analysis is the cell of ``examples/zmumu.ipynb``; so is the way it reads.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
+import psutil
 
+from af_hub.compute.settings import dask_access
+from af_hub.facility import load
 from bench.figure import Figure
-from testbed.facility import running_facility
+from testbed.facility import Facility, User, running_facility, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = 4
@@ -29,7 +38,9 @@ RUNS = 5
 
 def notebook_source() -> str:
     """Return the cells of the notebook that read and analyse."""
-    notebook = nbformat.read(ROOT / "examples" / "zmumu.ipynb", as_version=4)
+    notebook = nbformat.read(  # type: ignore[no-untyped-call]
+        ROOT / "examples" / "zmumu.ipynb", as_version=4
+    )
     wanted = {"reading", "analysis"}
     return "\n".join(
         cell.source for cell in notebook.cells if wanted & set(cell.metadata.get("tags", ()))
@@ -59,10 +70,51 @@ def on_cluster(source: str, store: str, pieces: list[tuple[str, int, int]], clie
     return float(sum(count for count, _ in results) / (time.perf_counter() - begin))
 
 
+def storage_port(facility: Facility) -> int:
+    """Return the port of the storage from the facility file."""
+    door = load(facility.layout.facility_file).storage[0]
+    return int(door.url.split(":")[2].split("/")[0])
+
+
+def token_file(facility: Facility) -> str:
+    """Return where the Lab of the only user keeps its token, once it is there."""
+
+    def search() -> str | None:
+        for pid in facility.processes:
+            with suppress(psutil.Error):
+                path = psutil.Process(pid).environ().get("BEARER_TOKEN_FILE")
+                if path and Path(path).is_file():
+                    return path
+        return None
+
+    return str(wait_for(search, "the Lab's token file"))
+
+
+@contextmanager
+def gateway_of(facility: Facility, user: User) -> Iterator[Any]:
+    """Give a Dask Gateway client that acts for a logged-in user."""
+    from dask_gateway import Gateway
+    from dask_gateway.auth import JupyterHubAuth
+
+    scopes = {"scopes": [*dask_access()], "expires_in": 3600}
+    token = user.api("POST", f"users/{user.name}/tokens", json.dumps(scopes).encode()).json["token"]
+    settings = load(facility.layout.facility_file).compute.gateway
+    assert settings is not None
+    with Gateway(
+        address=settings.address,
+        proxy_address=settings.proxy_address,
+        auth=JupyterHubAuth(api_token=token),
+    ) as gateway:
+        yield gateway
+
+
 def measure() -> list[Figure]:
     """Run both in turn over 2 M events; the first pair is cold and shown apart."""
     source = notebook_source()
-    with running_facility() as facility:
+    with (
+        tempfile.TemporaryDirectory(prefix="af-bench-") as folder,
+        running_facility(Path(folder) / "data") as facility,
+    ):
         store_folder = facility.data / "storage" / "store" / "bench"
         command = [sys.executable, "-m", "af_hub.embedded.events", str(store_folder)]
         subprocess.run(
@@ -71,15 +123,17 @@ def measure() -> list[Figure]:
         # the files lie where members of /cms may read
         target = facility.data / "storage" / "store" / "cms" / "bench"
         (store_folder / "cms" / "zmumu").rename(target)
-        store = facility.storage_url
+        store = f"https://127.0.0.1:{storage_port(facility)}/store"
         pieces = [
             (f"{store}/cms/bench/zmumu_{number}.root", start, start + PIECE)
             for number in range(FILES)
             for start in range(0, EVENTS, PIECE)
         ]
-        with facility.person("alice") as alice, alice.gateway() as gateway:
-            os.environ["BEARER_TOKEN_FILE"] = str(alice.token_file("storage"))
-            os.environ["SSL_CERT_FILE"] = str(facility.data / "pki" / "ca-bundle.pem")
+        alice = facility.log_in("alice")
+        alice.start_server("analysis")
+        os.environ["BEARER_TOKEN_FILE"] = token_file(facility)
+        os.environ["SSL_CERT_FILE"] = str(facility.layout.ca_bundle)
+        with gateway_of(facility, alice) as gateway:
             cluster = gateway.new_cluster(type="local")
             try:
                 cluster.scale(2)
@@ -93,6 +147,7 @@ def measure() -> list[Figure]:
                         )
                         for _ in range(RUNS + 1)
                     ]
+                client.close()
             finally:
                 cluster.shutdown()
     cold, warm = pairs[0], pairs[1:]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from testbed.lab_hub import SERVER_TOKEN, LabHub, lab_config
-from testbed.webdav import GOOD
 
 from af_labextension.errors import LabError, NotAnswering, Refused
 from af_labextension.hub import MAX_ANSWER, HubAddress, HubClient
 from af_labextension.secret import Secret
+from testbed.lab_hub import SERVER_TOKEN, LabHub, lab_config
+from testbed.webdav import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

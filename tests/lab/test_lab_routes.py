@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from testbed.lab_hub import lab_config
 from tornado.web import RequestHandler
+
+from testbed.lab_hub import lab_config
 
 if TYPE_CHECKING:
     from testbed.lab_hub import LabHub

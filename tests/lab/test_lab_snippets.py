@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import uproot
-from testbed.webdav import GOOD, WebDAVDoor, running_door
 
 from af_labextension.data.doors import Door
 from af_labextension.data.snippets import reading_code
+from testbed.webdav import GOOD, WebDAVDoor, running_door
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from testbed.lab_hub import LabHub, lab_config
-from testbed.webdav import GOOD, WebDAVDoor
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
+
+from testbed.lab_hub import LabHub, lab_config
+from testbed.webdav import GOOD, WebDAVDoor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

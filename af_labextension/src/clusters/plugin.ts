@@ -86,7 +86,7 @@ export const clustersPlugin: JupyterFrontEndPlugin<void> = {
 /** Ask for the clusters while the panel is in sight: often while something changes. */
 function keepAsking(panel: DaskPanel, settings: ISettingRegistry | null): void {
   const { model } = panel;
-  const intervals = { changing: 2, quiet: 10 };
+  const intervals = { changing: 1, quiet: 10 };
   const poll = new Poll({
     name: clustersPlugin.id,
     auto: false,
