@@ -45,10 +45,11 @@ def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, sho
     alice.hook("row", name="zmumu_0.root").click()
     shoot(page, "data")
 
-    alice.ask_for_cluster(2)
+    alice.fill_cluster_dialog(2)
+    shoot(page, "dask")
+    alice.hook("dialog-create").click()
     alice.hook("cluster-card").wait_for(timeout=3_000)
     alice.wait_for_workers(2)
-    shoot(page, "dask")
 
     alice.run_all()
     sentence = page.locator(".jp-OutputArea-output", has_text="The highest bin is at")

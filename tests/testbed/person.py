@@ -83,11 +83,15 @@ class Person:
             self.hook("row", name=folder).dblclick()
         self.page.wait_for_selector('[data-af="list"][data-state="complete"]')
 
-    def ask_for_cluster(self, workers: int) -> None:
-        """Press *New cluster*, fill in the dialog, press *Create*."""
+    def fill_cluster_dialog(self, workers: int) -> None:
+        """Press *New cluster* and fill in the dialog."""
         self.open_tab("af-dask")
         self.hook("new-cluster").click()
         self.hook("dialog-workers").fill(str(workers))
+
+    def ask_for_cluster(self, workers: int) -> None:
+        """Press *New cluster*, fill in the dialog, press *Create*."""
+        self.fill_cluster_dialog(workers)
         self.hook("dialog-create").click()
 
     def wait_for_workers(self, workers: int, timeout: float = 60_000) -> None:
