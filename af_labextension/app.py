@@ -24,6 +24,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Dict, List, TraitError, Unicode, default, validate
 
 from . import settings as names
+from .clusters.handlers import GATEWAY
 from .clusters.handlers import handlers as cluster_handlers
 from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
@@ -174,6 +175,10 @@ class FacilityExtension(ExtensionApp):
         """Stop what runs in the background."""
         if self._keeper is not None:
             await self._keeper.stop()
+        if self.serverapp is not None:
+            gateway = self.serverapp.web_app.settings.get(GATEWAY)
+            if gateway is not None:
+                gateway.close()
         await self._webdav.close()
         await self._tokens.close()
         if self._hub is not None:

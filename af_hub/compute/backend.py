@@ -8,7 +8,6 @@ relay, and leaves the proxy's public dashboard route out (dask-gateway#570).
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,8 @@ from traitlets import Instance
 from af_hub.compute import launch
 from af_hub.compute.backends.local import LocalEngine
 from af_hub.compute.config import FacilityClusterConfig, FacilityOptions
-from af_hub.compute.options import Scale, resolve_scale
+from af_hub.compute.messages import scale_in, scale_message
+from af_hub.compute.options import resolve_scale
 from af_hub.compute.relay import Broker, TokenRelay
 from af_hub.compute.routes import add_routes
 from af_hub.compute.settings import GatewaySettings, read_secret
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dask_gateway_server.backends.db_base import Cluster, Worker
 
     from af_hub.compute.backends.base import Engine, State
+    from af_hub.compute.options import Scale
     from af_hub.compute.relay import TokenState
 
 SWEEP_PERIOD = 2.0
@@ -149,7 +150,7 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
         """Send a message of Gateway's own routes (notebooks scale by them), and remember it."""
         await super().forward_message_to_scheduler(cluster, msg)
         known = self.db.get_cluster(cluster.name)
-        scale = _scale_in(msg, known.config.get("cluster_max_workers") or 0)
+        scale = scale_in(msg, known.config.get("cluster_max_workers") or 0)
         if scale is not None:
             self._remember(known, scale)
 
@@ -157,16 +158,7 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
         self.db.update_cluster(cluster, state={**cluster.state, "scale": scale.as_json()})
 
     async def _send_scale(self, cluster: Cluster, scale: Scale) -> None:
-        if scale.mode == "fixed":
-            message: dict[str, Any] = {"op": "scale", "count": scale.maximum}
-        else:
-            message = {
-                "op": "adapt",
-                "minimum": scale.minimum,
-                "maximum": scale.maximum,
-                "active": True,
-            }
-        await super().forward_message_to_scheduler(cluster.to_model(), message)
+        await super().forward_message_to_scheduler(cluster.to_model(), scale_message(scale))
 
     # --- states ---------------------------------------------------------------
 
@@ -293,17 +285,3 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
     async def do_check_workers(self, workers: list[Worker]) -> list[bool]:
         """Tell which workers live."""
         return [(await self._engine(w.cluster).alive([w.state]))[0] for w in workers]
-
-
-def _scale_in(message: dict[str, Any], most: int) -> Scale | None:
-    """Read a message to the scheduler as a scale; None if it is about something else."""
-    if message.get("op") == "scale":
-        return Scale("fixed", message["count"], message["count"])
-    if message.get("op") == "adapt" and message.get("active"):
-        highest = most if message["maximum"] is None else message["maximum"]
-        return Scale("adaptive", message["minimum"] or 0, highest)
-    return None
-
-
-DASK_COMMAND = str(Path(sys.executable).with_name("dask"))
-"""The ``dask`` command of this environment; distributed 2026 has no ``dask-scheduler`` any more."""

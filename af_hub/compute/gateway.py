@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from af_hub.compute.backend import DASK_COMMAND, FacilityBackend
+from af_hub.compute.backend import FacilityBackend
 from af_hub.compute.settings import SERVICE_NAME, read_secret
 
 if TYPE_CHECKING:
     from af_hub.compute.settings import GatewaySettings
     from af_hub.secret import Secret
+
+DASK_COMMAND = str(Path(sys.executable).with_name("dask"))
+"""The ``dask`` command of this environment; distributed 2026 has no ``dask-scheduler`` any more."""
 
 
 def configure(c: Any, settings: GatewaySettings) -> None:

@@ -122,6 +122,7 @@ class Reply:
     """An HTTP answer."""
 
     status: int
+    reason: str
     headers: http.client.HTTPMessage
     body: bytes
 
@@ -172,7 +173,7 @@ class Storage:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return Reply(answer.status, answer.headers, answer.read())
+            return Reply(answer.status, answer.reason, answer.headers, answer.read())
         finally:
             connection.close()
 

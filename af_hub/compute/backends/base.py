@@ -1,8 +1,8 @@
 """What an engine has to do for `af_hub.compute.backend`: start, stop and look after processes.
 
 To add an engine: write a module with a class that fulfils `Engine`, add its name to
-``ClusterType.backend`` and to `af_hub.compute.backend.ENGINES`. Everything else (types, quotas,
-tokens, states, dashboards) is the same for all engines and stands in the frame.
+``ClusterType.backend`` and to `af_hub.compute.backend.FacilityBackend.setup`. Everything else
+(types, quotas, tokens, states, dashboards) is the same for all engines and stands in the frame.
 """
 
 from __future__ import annotations

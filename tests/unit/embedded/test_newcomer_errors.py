@@ -17,9 +17,9 @@ from af_hub.embedded.secrets import create_secrets
 from af_hub.errors import SetupError
 from testbed.facility import command
 from testbed.iam import free_ports
+from testbed.small_disk import small_disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -73,27 +73,12 @@ def test_folder_is_named_when_it_cannot_be_written(tmp_path: Path) -> None:
     assert "--data DIR" in text
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system of 3 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_disk_is_named_when_it_is_full(small_disk: Path) -> None:
+def test_disk_is_named_when_it_is_full(tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    code, text = run("run", "--data", str(small_disk / "data"), "--port", str(port))
+    with small_disk(tmp_path / "small") as folder:
+        code, text = run("run", "--data", str(folder / "data"), "--port", str(port))
     assert code == 1
-    assert f"The disk that holds {small_disk}/data is full" in text
+    assert f"The disk that holds {folder}/data is full" in text
     assert "[disk-full]" in text
 
 

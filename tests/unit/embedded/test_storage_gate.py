@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from af_hub.embedded.storage.keys import COOL_DOWN, Keys
 from af_hub.errors import IAMUnavailable
 from testbed.iam import free_ports
+from testbed.small_disk import small_disk
 from testbed.storage import CONTENT
 
 if TYPE_CHECKING:
@@ -301,3 +302,28 @@ def test_log_holds_no_token_when_many_were_sent(storage: Storage) -> None:
         for part in (payload, signature):
             assert len(part) < 20 or part not in storage.log
         assert len(header) < 20 or header not in storage.log
+
+
+@pytest.mark.parametrize("megabytes", [4, 40])
+def test_nothing_truncated_stays_when_the_disk_is_full(storage: Storage, megabytes: int) -> None:
+    scope = "storage.read:/store/small storage.create:/store/small storage.modify:/store/small"
+    token = storage.issuer.token(scope)
+    body = b"x" * (megabytes * 2**20)
+    with small_disk(storage.root / "small") as folder:
+        (folder / "old.root").write_bytes(CONTENT)
+        for name in ("new.root", "old.root"):
+            reply = storage.send("PUT", f"/store/small/{name}", token, body=body)
+            assert reply.status == 507
+            assert reply.reason == "Insufficient Storage"
+            assert "The storage is full. Nothing of this file was kept." in reply.text
+            assert str(storage.root) not in reply.text
+        half = folder / "half.root"
+        half.write_bytes(b"x" * (2 * 2**20))
+        to = {"Destination": "/store/small/copy.root"}
+        reply = storage.send("COPY", "/store/small/half.root", token, headers=to)
+        assert reply.status == 507
+        assert sorted(path.name for path in folder.iterdir()) == ["half.root", "old.root"]
+        assert (folder / "old.root").read_bytes() == CONTENT
+        half.unlink()
+        assert storage.send("PUT", "/store/small/new.root", token, body=b"new").status == 201
+    (storage.root / "small").rmdir()
