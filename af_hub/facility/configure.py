@@ -66,7 +66,8 @@ def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> Fac
     _spawner(c, facility, spawner)
     _pages(c, facility)
     hub = c.JupyterHub
-    _extend(hub, "extra_handlers", [(r"/api/af/lab", LabHandler, {"facility": facility})])
+    routes = [(r"/api/af/lab", LabHandler, {"facility": facility})]
+    _extend(c.IAMAuthenticator, "extra_routes", routes)
     access = dask_access() if facility.compute.gateway is not None else ()
     _extend(hub, "load_roles", roles(facility.identity.services, access))
     hub.custom_scopes = {

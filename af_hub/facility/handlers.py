@@ -14,6 +14,7 @@ from af_hub.servers import server_of
 
 if TYPE_CHECKING:
     from af_hub.facility.models import FacilityConfig
+    from af_hub.spawner.record import Record
 
 
 class LabHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
@@ -38,6 +39,7 @@ class LabHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
             401 without a token, 403 for a token that is not a running server's own.
         """
         spawner = self._asking_server()
+        record: Record | None = getattr(spawner, "record", None)
         user = self.current_user
         auth_state = await user.get_auth_state() or {}
         groups = auth_state.get("groups")
@@ -48,9 +50,9 @@ class LabHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
             Person(user.name, str(auth_state.get("name") or user.name), tuple(sorted(groups))),
             Server(
                 name=spawner.name,
-                profile=getattr(spawner, "profile_name", ""),
-                started_at=getattr(spawner, "started_at", 0) or None,
-                expires_at=getattr(spawner, "expires_at", None),
+                profile=record.profile if record else "",
+                started_at=record.started_at if record else None,
+                expires_at=record.expires_at if record else None,
             ),
             HubAddresses(self._public_hub()),
         )

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import time
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from jupyterhub import roles
@@ -14,60 +13,21 @@ from oauthenticator.generic import GenericOAuthenticator
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.broker import Audience, Broker
-from af_hub.iam.discovery import Issuer
 from af_hub.iam.groups import matches_any, select
 from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
-from af_hub.iam.http import IAMHttp
 from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
 from af_hub.iam.names import hub_name, same_issuer
-from af_hub.iam.reader import LoginReader
+from af_hub.iam.provider import Provider
 from af_hub.iam.session import Login, Sessions, pin_of
-from af_hub.iam.tokens import TokenEndpoint
-from af_hub.iam.traits import IAMTraits
-from af_hub.secret import Secret
+from af_hub.spawner.refusals import start_refused
 
 
-class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc]  # untyped base
+class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  # untyped base
     """Verified logins, groups in one form, one refresh at a time, and a token broker."""
 
     login_handler = LoginHandler
     callback_handler = CallbackHandler
     logout_handler = LogoutHandler
-
-    # --- parts, made when first needed, so that all traits are set ---
-
-    @cached_property
-    def http(self) -> IAMHttp:
-        """Client for the identity provider."""
-        return IAMHttp(self.ca_file, verify=self.validate_server_cert)
-
-    @cached_property
-    def provider(self) -> Issuer:
-        """Discovery document and keys."""
-        return Issuer(self.issuer, self.http)
-
-    @cached_property
-    def endpoint(self) -> TokenEndpoint:
-        """Token endpoint."""
-        return TokenEndpoint(
-            self.provider,
-            self.http,
-            client_id=self.client_id,
-            secret=self._secret,
-            basic_auth=self.basic_auth,
-        )
-
-    @cached_property
-    def reader(self) -> LoginReader:
-        """Verification of what the token endpoint answers."""
-        return LoginReader(
-            self.provider,
-            self.endpoint,
-            client_id=self.client_id,
-            profile=self.token_profile,
-            username_claim=self.username_claim,
-            algorithms=tuple(self.id_token_algs),
-        )
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -86,13 +46,8 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
             issuer=self.access_token_issuer,
         )
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if self.client_id_file:
-            self.client_id = Path(self.client_id_file).read_text(encoding="utf-8").strip()
-
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
-        """Add the broker to the pages of login and logout."""
+        """Add the broker and `extra_routes` to the pages of login and logout."""
         # JupyterHub configures its own logger only; what these modules log belongs there too
         ours = logging.getLogger("af_hub")
         ours.parent = app.log
@@ -101,6 +56,7 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
             *super().get_handlers(app),
             (r"/api/af/token", ServerTokenHandler),
             (r"/api/af/users/([^/]+)/token", ServiceTokenHandler),
+            *self.extra_routes,
         ]
 
     # --- login ---
@@ -223,16 +179,22 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
         if not self.enable_auth_state:
             return
         try:
+            await self._confirm(user)
+        except AFError as error:
+            refusal = Refusal(error.code, error.message, status=error.status)
+            raise start_refused(spawner, refusal) from None
+
+    async def _confirm(self, user: Any) -> None:
+        """Ask the identity provider; while it is away, a token with enough life left will do."""
+        try:
             await self.login_of(user, max_age=0)
         except IAMUnavailable as error:
             login = Login.from_state(await user.get_auth_state())
             left = login.expires_at - time.time() if login else 0.0
             if login is None or left < self.min_token_lifetime:
-                raise _spawn_refused(error) from None
+                raise
             await self._check_still_allowed(user, login)
             self.log.warning("%s starts a server without %s", user.name, error.code)
-        except AFError as error:
-            raise _spawn_refused(error) from None
 
     async def _apply(self, user: Any, login: Login) -> None:
         """Write a refreshed login to the hub."""
@@ -278,22 +240,10 @@ class IAMAuthenticator(IAMTraits, GenericOAuthenticator):  # type: ignore[misc] 
             await self.endpoint.revoke(token)
         return True
 
-    def _secret(self) -> Secret:
-        if self.client_secret_file:
-            return Secret(Path(self.client_secret_file).read_text(encoding="utf-8").strip())
-        return Secret(self.client_secret)
-
 
 def _spread(name: str) -> float:
     """Return a factor between 0.9 and 1.1, always the same for a user."""
     return 0.9 + 0.2 * hashlib.sha256(name.encode()).digest()[0] / 255
-
-
-def _spawn_refused(error: AFError) -> Exception:
-    # here, since the spawner's package has heavier imports than the authenticator needs
-    from af_hub.spawner.refusals import SpawnRefused  # noqa: PLC0415
-
-    return SpawnRefused(Refusal(error.code, error.message, status=error.status))
 
 
 async def _awaited(value: Any) -> Any:

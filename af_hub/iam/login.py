@@ -18,13 +18,13 @@ from tornado import web
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.answers import scrub
-from af_hub.iam.pages import LOGGED_OUT_PAGE, PageError
+from af_hub.iam.pages import PageError, PanelHandler, logged_out
 
 _REVOKE_TIMEOUT = 5.0
 """Seconds that a logout waits for the identity provider."""
 
 
-class LoginHandler(OAuthLoginHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Sends the browser to the identity provider, with PKCE, state and nonce."""
 
     authorize_url = ""
@@ -64,7 +64,7 @@ class LoginHandler(OAuthLoginHandler):  # type: ignore[misc]  # OAuthenticator i
         )
 
 
-class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Takes the browser back, with error pages that say what to do and hold no token."""
 
     def _request_summary(self) -> str:
@@ -130,7 +130,7 @@ class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # OAuthentic
         self.redirect(self.get_next_url(user))
 
 
-class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+class LogoutHandler(PanelHandler, OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Forgets the tokens, ends them at the identity provider, and says what may live on."""
 
     _revoked = False
@@ -147,12 +147,6 @@ class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator
         except (AFError, TimeoutError) as error:
             self.log.warning("tokens of %s could not be revoked: %s", user.name, error)
 
-    def get_template(self, name: str, sync: bool = False) -> Any:
-        """Give our page in place of the stock one, which says nothing about what lives on."""
-        if name != "logout.html":
-            return super().get_template(name, sync)
-        return self.settings["jinja2_env"].from_string(LOGGED_OUT_PAGE)
-
     async def render_logout_page(self) -> None:
         """Show the page, or go where ``logout_redirect_url`` says."""
         if self.authenticator.logout_redirect_url:
@@ -164,8 +158,10 @@ class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator
             iam_logout_url = urljoin(endpoints.authorize, "logout")
         except IAMUnavailable:
             iam_logout_url = ""
-        self.finish(
-            await self.render_template(
-                "logout.html", revoked=self._revoked, iam_logout_url=iam_logout_url
+        await self.show(
+            logged_out(
+                revoked=self._revoked,
+                login_url=self.settings["login_url"],
+                provider_url=iam_logout_url,
             )
         )

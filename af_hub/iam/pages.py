@@ -1,10 +1,12 @@
-"""Error pages of login and logout: a sentence, a code, a next step."""
+"""Pages of login and logout: a title, a sentence, a next step."""
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 
 from af_hub.errors import IAMUnavailable, Refusal, SessionOver
@@ -12,43 +14,131 @@ from af_hub.errors import IAMUnavailable, Refusal, SessionOver
 if TYPE_CHECKING:
     from af_hub.errors import AFError
 
-LOGGED_OUT_PAGE: Final = """\
-{% extends "page.html" %}
-{% block main %}
-<div class="container text-center" id="af-logged-out">
-  <h1>You are logged out</h1>
-  <p>The facility has forgotten your tokens{% if revoked %} and has ended them at the identity
-  provider{% endif %}.</p>
-  {% if iam_logout_url %}<p>You may still be logged in at the identity provider itself.
-  <a href="{{ iam_logout_url }}" rel="noreferrer">End that login too</a></p>{% endif %}
-  <p><a class="btn btn-jupyter" href="{{ login_url }}">Log in again</a></p>
-</div>
-{% endblock main %}
-"""
-"""Rendered from a string, so that it works without any ``template_paths``."""
+_NAME: Final = "af-panel.html"
+_SOURCE: Final = (Path(__file__).with_name("templates") / "panel.html").read_text("utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where to go next.
+
+    Parameters
+    ----------
+    url
+        Address; it was not given by a user.
+    text
+        What the link says.
+    """
+
+    url: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What one of our pages says; the template escapes it.
+
+    Parameters
+    ----------
+    name
+        Identifier of the element, for tests and style sheets of others.
+    title
+        Heading.
+    sentences
+        One paragraph each.
+    button
+        The next step.
+    link
+        A second way to go.
+    code
+        Stable code of an error.
+    """
+
+    name: str
+    title: str
+    sentences: tuple[str, ...]
+    button: Link | None = None
+    link: Link | None = None
+    code: str = ""
 
 
 class PageError(web.HTTPError):
-    """An error page that JupyterHub renders with its own ``error.html``.
+    """An error that `PanelHandler` makes a page of.
 
     Parameters
     ----------
     error
         What happened; its message is shown, its detail is only logged.
     again
-        Address of a link to try again; empty for none.
+        Address of a button to try again; empty for none.
     """
 
     def __init__(self, error: AFError, *, again: str = "") -> None:
         super().__init__(error.status, "%s: %s", error.code, error.detail, reason=_title(error))
-        self.error = error
-        link = f'<p><a class="btn btn-jupyter" href="{escape(again)}">Try again</a></p>'
-        # read by JupyterHub's write_error (5.5 and 6.1)
-        self.jupyterhub_message = str(error)
-        self.jupyterhub_html_message = (
-            f"<p>{escape(error.message)}</p><p>Code: <code>{escape(error.code)}</code></p>"
-            f"{link if again else ''}"
+        self.panel = Panel(
+            name="af-login-error",
+            title=_title(error),
+            sentences=(error.message,),
+            button=Link(again, "Try again") if again else None,
+            code=error.code,
         )
+
+
+class PanelHandler(BaseHandler):  # type: ignore[misc]  # untyped upstream
+    """Shows panels; mixin for JupyterHub's handlers, works without any ``template_paths``."""
+
+    def get_template(self, name: str, sync: bool = False) -> Any:
+        """Find our template beside those of JupyterHub."""
+        if name != _NAME:
+            return super().get_template(name, sync)
+        return self.settings["jinja2_env_sync" if sync else "jinja2_env"].from_string(_SOURCE)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Make a page of a `PageError`; everything else is JupyterHub's."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        if not isinstance(error, PageError):
+            super().write_error(status_code, **kwargs)
+            return
+        self.set_header("Content-Type", "text/html")
+        self.finish(self.render_template(_NAME, sync=True, panel=error.panel))
+
+    async def show(self, panel: Panel) -> None:
+        """Answer with a page."""
+        self.finish(await self.render_template(_NAME, panel=panel))
+
+
+def logged_out(*, revoked: bool, login_url: str, provider_url: str) -> Panel:
+    """Say what a logout has ended and what may live on.
+
+    Parameters
+    ----------
+    revoked
+        Whether the identity provider has ended the tokens.
+    login_url
+        The hub's login.
+    provider_url
+        The identity provider's own logout; empty if it is not known.
+
+    Returns
+    -------
+    Panel
+        The page.
+    """
+    forgotten = "The facility has forgotten your tokens"
+    sentences = [f"{forgotten} and has ended them at the identity provider."]
+    if not revoked:
+        sentences = [f"{forgotten}."]
+    link = None
+    if provider_url:
+        sentences.append("You may still be logged in at the identity provider itself.")
+        link = Link(provider_url, "End that login too")
+    return Panel(
+        name="af-logged-out",
+        title="You are logged out",
+        sentences=tuple(sentences),
+        button=Link(login_url, "Log in again"),
+        link=link,
+    )
 
 
 def _title(error: AFError) -> str:

@@ -215,6 +215,15 @@ class IAMTraits(HasTraits):
         """,
     )
 
+    extra_routes: List[Any] = List(
+        config=True,
+        help="""
+        Further routes of the hub, ``(pattern, handler)`` or ``(pattern, handler, settings)``
+        with patterns below ``/hub``. `af_hub.configure` puts ``/api/af/lab`` here, since
+        ``JupyterHub.extra_handlers`` is deprecated.
+        """,
+    )
+
     # --- other defaults than the base classes' ---
 
     manage_groups = Bool(True, config=True, help="Whether groups become JupyterHub groups.")

@@ -7,35 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import os
 import secrets
 import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyterhub.spawner import LocalProcessSpawner
-from traitlets import Integer, Unicode, default
+from traitlets import default
 
-from af_hub.spawner.folders import Folders, copy_examples, folder_name
+from af_hub.spawner.folders import copy_examples
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
+from af_hub.spawner.places import Places
 from af_hub.spawner.processes import kill_marked, start_mark
 from af_hub.spawner.profiled import ProfiledSpawner
+from af_hub.spawner.record import Record
 from af_hub.spawner.reservations import Book, Reservation
-from af_hub.spawner.resources import Machine, look_at_machine
+from af_hub.spawner.resources import KnownMachine
 from af_hub.spawner.site import Site, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from af_hub.spawner.policy import Plan
-
-_MACHINE_AGE = 60.0
-"""Seconds for which what is known about the machine is believed."""
-
 
 _NOT_ISOLATED = (
     "All users of this facility run as one system user on one machine. They are not isolated from "
@@ -47,7 +47,7 @@ _LIMITS = (
 )
 
 
-class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
+class LocalSpawner(ProfiledSpawner, Places, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
     """Starts Labs on the hub's own machine, from the profile catalogue.
 
     Cores are given by processor affinity, graphics processors by reservation and
@@ -57,45 +57,11 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
     book: ClassVar[Book] = Book()
     """Reservations of this machine; one hub is one process."""
 
-    _machine: ClassVar[tuple[float, Machine] | None] = None
+    machine: ClassVar[KnownMachine] = KnownMachine()
+    """What the machine has."""
 
-    home_root = Unicode(
-        help="""
-        Folder with one home folder per user.
-
-        The default is ``users`` in the folder that the hub was started in. Everything of a user
-        lives there; nothing in it is ever removed by the hub.
-        """,
-    ).tag(config=True)
-
-    runtime_root = Unicode(
-        help="""
-        Folder for short-lived private files of running Labs, such as the bearer-token file.
-
-        The default is a folder in ``$XDG_RUNTIME_DIR`` (in memory), else ``runtime`` beside
-        ``home_root``. Folders in it are readable by their owner only and removed when a Lab ends.
-        """,
-    ).tag(config=True)
-
-    logs_dir = Unicode(
-        help="""
-        Folder for what Labs print, one file per server.
-
-        The default is ``logs`` beside ``home_root``. A file is kept until the server starts again.
-        """,
-    ).tag(config=True)
-
-    examples_dir = Unicode(
-        help="""
-        Folder with examples that are copied into each user's ``examples`` folder at a start.
-
-        A file that the user has changed or removed is left as it is. Empty copies nothing.
-        """,
-    ).tag(config=True)
-
-    started_at = Integer(0, help="When the server was started, in seconds since 1970.")
-    lifetime = Integer(0, help="Seconds after which the server is stopped; 0 means never.")
-    profile_name = Unicode(help="Name of the profile that the server was started with.")
+    record: Record | None = None
+    """The running Lab; None while there is none."""
 
     @default("cmd")
     def _default_cmd(self) -> list[str]:
@@ -122,54 +88,14 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
     def _default_default_url(self) -> str:
         return "/lab"
 
-    @default("home_root")
-    def _default_home_root(self) -> str:
-        return str(Path.cwd() / "users")
-
-    @default("runtime_root")
-    def _default_runtime_root(self) -> str:
-        memory = os.environ.get("XDG_RUNTIME_DIR")
-        if memory and os.access(memory, os.W_OK):
-            return str(Path(memory) / "analysis-facility")
-        return str(Path(self.home_root).absolute().parent / "runtime")
-
-    @default("logs_dir")
-    def _default_logs_dir(self) -> str:
-        return str(Path(self.home_root).absolute().parent / "logs")
-
     @property
     def key(self) -> str:
         """The server's name in the book of reservations."""
         return f"{self.user.name}/{self.name}"
 
-    @property
-    def expires_at(self) -> int | None:
-        """When the server is stopped, in seconds since 1970; None: never."""
-        return self.started_at + self.lifetime if self.started_at and self.lifetime else None
-
-    @property
-    def folders(self) -> Folders:
-        """The places of this server."""
-        user = folder_name(self.user.name)
-        server = f"{user}.{folder_name(self.name)}" if self.name else user
-        return Folders(
-            home=Path(self.home_root).absolute() / user,
-            runtime=Path(self.runtime_root).absolute() / server,
-            log=Path(self.logs_dir).absolute() / f"lab-{server}.log",
-        )
-
-    async def machine(self) -> Machine:
-        """Describe this machine, looked at once a minute."""
-        now = time.monotonic()
-        known = LocalSpawner._machine
-        if known is None or now - known[0] > _MACHINE_AGE:
-            known = (now, await look_at_machine())
-            LocalSpawner._machine = known
-        return known[1]
-
     async def look_at_site(self) -> Site:
         """Describe what is free, not counting what this server holds."""
-        return self.book.site(await self.machine(), without=self.key)
+        return self.book.site(await self.machine.look(), without=self.key)
 
     def usage(self) -> Usage:
         """Count running servers per profile, without this one."""
@@ -217,7 +143,7 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
         SpawnRefused
             With the policy's reason; nothing was started then.
         """
-        machine = await self.machine()
+        machine = await self.machine.look()
         groups = await self.groups()
         # `machine` is fresh, so nothing waits from the look at what is free to the reservation:
         # two starts never get the same device
@@ -239,7 +165,7 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
         await asyncio.to_thread(folders.create)
         if self.examples_dir:
             await asyncio.to_thread(copy_examples, Path(self.examples_dir), folders.home)
-        self._apply(plan, entry, groups)
+        self.record = self._apply(plan, entry, groups)
         with await asyncio.to_thread(folders.open_log) as log:
             self.popen_kwargs: dict[str, Any] = {
                 "cwd": folders.home,
@@ -248,20 +174,24 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
                 "stderr": STDOUT,
             }
             address: tuple[str, int] = await super().start()
-        self._process_mark = start_mark(self.pid) or ""
+        self.record = replace(self.record, process=start_mark(self.pid) or "")
         return address
 
-    def _apply(self, plan: Plan, entry: Reservation, groups: frozenset[str]) -> None:
+    def _apply(self, plan: Plan, entry: Reservation, groups: frozenset[str]) -> Record:
         """Write the plan into the spawner's traits; each start begins afresh."""
-        self.started_at = int(time.time())
-        self.lifetime = int(plan.max_lifetime or 0)
-        self.profile_name = plan.profile
+        record = Record(
+            server=secrets.token_hex(16),
+            profile=plan.profile,
+            started_at=int(time.time()),
+            lifetime=int(plan.max_lifetime or 0),
+            cores=entry.cores,
+            gpus=entry.gpus,
+        )
         self.ip = "127.0.0.1"
         self.port = 0
         self.cpu_limit = float(plan.cpu)
         self.mem_limit = plan.ram
         self.notebook_dir = str(self.folders.home).replace("{", "{{").replace("}", "}}")
-        self._server_mark = secrets.token_hex(16)
         self._lab_variables = lab_variables(
             self.lab_environment,
             LabFacts(
@@ -270,13 +200,12 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
                 profile=plan,
                 gpus=entry.gpus,
                 folders=self.folders,
-                mark=self._server_mark,
+                mark=record.server,
             ),
         )
+        return record
 
     _lab_variables: dict[str, str] = {}
-    _server_mark = ""
-    _process_mark = ""
 
     def get_env(self) -> dict[str, str]:
         """Give the Lab JupyterHub's variables and ours."""
@@ -288,40 +217,24 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
     def get_state(self) -> dict[str, Any]:
         """Save what a restarted hub needs to find the Lab again."""
         state: dict[str, Any] = super().get_state()
-        entry = self.book.entries.get(self.key)
-        if self.pid and entry is not None:
-            state["af"] = {
-                "process": self._process_mark,
-                "server": self._server_mark,
-                "started_at": self.started_at,
-                "lifetime": self.lifetime,
-                "profile": entry.profile,
-                "cores": list(entry.cores),
-                "gpus": list(entry.gpus),
-            }
+        if self.pid and self.record is not None:
+            state["af"] = self.record.to_state()
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Find the Lab again, and what it holds."""
         super().load_state(state)
-        ours = state.get("af")
-        if not ours:
-            return
-        self._process_mark = ours["process"]
-        self._server_mark = ours["server"]
-        self.started_at = ours["started_at"]
-        self.lifetime = ours["lifetime"]
-        self.profile_name = ours["profile"]
-        self.book.entries[self.key] = Reservation(
-            ours["profile"], self.user.name, tuple(ours["cores"]), tuple(ours["gpus"])
-        )
+        if "af" in state:
+            ours = self.record = Record.from_state(state["af"])
+            self.book.entries[self.key] = Reservation(
+                ours.profile, self.user.name, ours.cores, ours.gpus
+            )
 
     def clear_state(self) -> None:
         """Forget the Lab and give back what it held."""
         super().clear_state()
         self.book.release(self.key)
-        self.started_at = self.lifetime = 0
-        self.profile_name = self._process_mark = self._server_mark = ""
+        self.record = None
 
     async def poll(self) -> int | None:
         """Tell whether the Lab runs; end it if its time is over.
@@ -331,18 +244,23 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
         int or None
             None while it runs, else an exit code.
         """
-        if self.proc is None and self.pid and start_mark(self.pid) != self._process_mark:
+        record = self.record
+        if (
+            self.proc is None
+            and self.pid
+            and record is not None
+            and start_mark(self.pid) != record.process
+        ):
             # the hub restarted and the process id belongs to somebody else now
             self.clear_state()
             return 0
-        mark = self._server_mark
         status: int | None = await super().poll()
         if status is not None:
-            await self._clean_up(mark)
-        elif self.expires_at is not None and time.time() >= self.expires_at:
+            await self._clean_up(record)
+        elif record is not None and time.time() >= (record.expires_at or math.inf):
             self.log.info("The lifetime of %s is over", self._log_name)
             # `stop` polls, too
-            self.lifetime = 0
+            self.record = replace(record, lifetime=0)
             await self.stop()
             status = 0
         return status
@@ -355,7 +273,7 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
         now
             Do not wait for a graceful end of kernels.
         """
-        mark = self._server_mark
+        record = self.record
         # not SIGINT, as upstream: without a terminal the Lab asks for a confirmation that never
         # comes, and goes on
         for number, patience in (
@@ -366,11 +284,11 @@ class LocalSpawner(ProfiledSpawner, LocalProcessSpawner):  # type: ignore[misc] 
                 break
             await self._signal(number)
             await self.wait_for_death(patience)
-        await self._clean_up(mark)
+        await self._clean_up(record)
         self.clear_state()
 
-    async def _clean_up(self, mark: str) -> None:
+    async def _clean_up(self, record: Record | None) -> None:
         """End what a Lab left behind and remove its private files."""
-        if mark:
-            await asyncio.to_thread(kill_marked, "AF_SERVER", mark)
+        if record is not None:
+            await asyncio.to_thread(kill_marked, "AF_SERVER", record.server)
             await asyncio.to_thread(self.folders.remove_runtime)

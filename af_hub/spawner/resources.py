@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _MEMORY_LIMITS = (
 )
 _ASK_TIMEOUT = 10.0
 """Seconds that ``nvidia-smi`` may take; a sleeping driver needs a few."""
+_MAX_AGE = 60.0
+"""Seconds for which what is known about the machine is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,21 @@ async def look_at_machine() -> Machine:
     """
     memory = await asyncio.to_thread(_memory)
     return Machine(tuple(sorted(os.sched_getaffinity(0))), memory, await _gpus())
+
+
+class KnownMachine:
+    """What there is, looked at once a minute."""
+
+    def __init__(self) -> None:
+        self._known: Machine | None = None
+        self._looked_at = 0.0
+
+    async def look(self) -> Machine:
+        """Describe the machine as it was at most a minute ago; see `look_at_machine`."""
+        now = time.monotonic()
+        if self._known is None or now - self._looked_at > _MAX_AGE:
+            self._known, self._looked_at = await look_at_machine(), now
+        return self._known
 
 
 def _memory() -> int:

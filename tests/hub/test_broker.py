@@ -23,7 +23,7 @@ def server(iam_hub: Hub) -> Iterator[tuple[Browser, str]]:
     """Alice's running server: her browser and its API token."""
     browser, _ = iam_hub.log_in("alice")
     yield browser, iam_hub.start_server(browser, "alice")
-    iam_hub.api(browser, "users/alice/server", "DELETE")
+    iam_hub.stop_server(browser, "alice")
 
 
 def refused(answer: Any) -> tuple[int, str]:

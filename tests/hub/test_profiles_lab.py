@@ -10,24 +10,19 @@ import psutil
 import pytest
 
 from af_hub.spawner.processes import start_mark
-from testbed.profile_hub import running_hub
-
-
-def environment(pid: int) -> dict[str, str]:
-    raw = Path(f"/proc/{pid}/environ").read_text()
-    return dict(item.split("=", 1) for item in raw.split("\0") if item)
+from testbed.profile_hub import environment_of, running_hub
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
 async def test_lab_has_what_was_granted_and_leaves_nothing_when_it_ends(tmp_path: Path) -> None:
-    async with running_hub(tmp_path) as hub:
+    async with running_hub(tmp_path, labs=True) as hub:
         status, _, _ = await hub.api(
             "POST", "/users/alice/server", {"user_options": {"profile": "small"}}
         )
         assert status in {201, 202}
         server = await hub.ready("alice")
         pid = server["state"]["pid"]
-        env = environment(pid)
+        env = environment_of(pid)
         home = tmp_path / "users" / "alice"
         assert env["HOME"] == str(home)
         assert psutil.Process(pid).cwd() == str(home)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from af_hub.embedded.files import write_atomically
+from testbed import small_server
 from testbed.iam import IAM, Answer, Browser, free_ports, start_iam
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class NoProxy(Proxy):
 
 class Server(SimpleLocalProcessSpawner):
     '''A process that answers as a server does and leaves its token where the test finds it.'''
+    interrupt_timeout = term_timeout = kill_timeout = 1  # a restarted hub's Labs may be zombies
     home_dir_template = given["homes"] + "/{{username}}"
     cmd = given["server"]
 
@@ -59,27 +61,10 @@ c.JupyterHub.services = [
 ]
 c.JupyterHub.custom_scopes = custom_scopes(given["services"])
 c.JupyterHub.load_roles = roles(given["services"])
+c.Spawner.consecutive_failure_limit = 5
 c.CryptKeeper.keys = [bytes.fromhex(given["crypt_key"])]
 for name, value in given["authenticator"].items():
     setattr(c.IAMAuthenticator, name, value)
-"""
-
-_SERVER = """
-import json, os, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from urllib.parse import urlsplit
-
-class Answer(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("X-JupyterHub-Version", os.environ["HUB_VERSION"])
-        self.end_headers()
-    def log_message(self, *_): pass
-
-Path("environment.json").write_text(json.dumps(dict(os.environ)))
-url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
-HTTPServer((url.hostname, url.port), Answer).serve_forever()
 """
 
 
@@ -113,6 +98,15 @@ class Hub:
             assert time.monotonic() < deadline, self.log[-3000:]
             time.sleep(0.1)
         return str(self.environment(username)["JUPYTERHUB_API_TOKEN"])
+
+    def stop_server(self, browser: Browser, username: str) -> None:
+        """Stop a user's server and wait until it is gone."""
+        answer = self.api(browser, f"users/{username}/server", "DELETE")
+        assert answer.status in {202, 204}, answer.text
+        deadline = time.monotonic() + 30
+        while self.api(browser, f"users/{username}").json["servers"]:
+            assert time.monotonic() < deadline, self.log[-3000:]
+            time.sleep(0.1)
 
     def environment(self, username: str) -> dict[str, str]:
         """Return the environment of a user's server process."""
@@ -167,21 +161,16 @@ class Hub:
 
 def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any) -> Hub:
     """Start a hub and its identity provider below `root`; the caller stops both."""
-    from jupyterhub import __version__ as version
-
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     iam = start_iam(root / "iam", callbacks=(f"{url}/hub/oauth_callback",), **(client or {}))
     services = {name: secrets.token_hex(16) for name in ("dask-gateway", "other")}
     (root / "homes").mkdir()
-    (root / "server.py").write_text(
-        f"import os; os.environ['HUB_VERSION'] = {version!r}\n{_SERVER}"
-    )
     settings = {
         "url": url,
         "root": str(root),
         "homes": str(root / "homes"),
-        "server": [sys.executable, str(root / "server.py")],
+        "server": small_server.COMMAND,
         "services": services,
         "crypt_key": secrets.token_hex(32),
         "authenticator": {
@@ -208,9 +197,9 @@ def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any
     return hub
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def iam_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """Give a hub with its own identity provider, shared by a module's tests."""
+    """Give a hub with its own identity provider; tests leave both as they found them."""
     hub = start_hub(tmp_path_factory.mktemp("iam-hub"))
     yield hub
     hub.stop()

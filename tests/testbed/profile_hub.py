@@ -9,15 +9,17 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import jupyterhub
 import pytest_asyncio
 
+from testbed import small_server
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 TOKEN = "profile-hub-test-token-0123456789"
 """API token of the service that the tests are."""
@@ -37,15 +39,22 @@ profiles:
     title: Small
     ram: 512M
     environment: {FROM_PROFILE: "{unescaped_username.__class__}"}
-  - {name: choice, title: Choice, cpu: {choices: [1, 1000]}, ram: {choices: [512M, 1G]}}
+    denied_groups: [/none]
+  - name: choice
+    title: Choice
+    cpu: {choices: [1, 1000]}
+    ram: {choices: [512M, 1G]}
+    denied_groups: [/none]
   - {name: members, title: For members, ram: 512M, allowed_groups: [/cms/uscms]}
-  - {name: gpu, title: With GPU, gpu: {counts: [1], product: No such device}}
+  - {name: gpu, title: With GPU, gpu: {counts: [1], product: No such device}, denied_groups: [/none]}
+  - {name: short, title: Short, ram: 512M, max_lifetime: 5, denied_groups: [/none]}
 storage:
   - {name: demo, title: Demo, url: "https://s/store", audience: storage}
 """
 
 _CONFIG = """
 import af_hub
+from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import Proxy
 
 class NoProxy(Proxy):
@@ -56,22 +65,32 @@ class NoProxy(Proxy):
     async def get_all_routes(self): return {{}}
 
 af_hub.configure(c, {root!r} + "/facility.yaml", spawner="af-local")
+routes = c.IAMAuthenticator.extra_routes
 del c.IAMAuthenticator
-c.JupyterHub.authenticator_class = "dummy"
-c.DummyAuthenticator.allow_all = True
+
+class Anybody(DummyAuthenticator):
+    def get_handlers(self, app):
+        return [*super().get_handlers(app), *routes]
+
+c.JupyterHub.authenticator_class = Anybody
+c.Anybody.allow_all = True
 c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
 c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
 c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
 c.JupyterHub.cleanup_servers = False
-c.JupyterHub.load_groups = {{"/cms/uscms": {{"users": ["alice"]}}, "/cms": {{"users": ["bob"]}}}}
+groups = {{"/cms/uscms": "alice", "/cms": "bob", "/none": "zoe"}}
+c.JupyterHub.load_groups = {{name: {{"users": [user]}} for name, user in groups.items()}}
 c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
 scopes = ["admin:users", "admin:servers", "tokens", "read:metrics"]
 c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = {root!r} + "/examples"
 c.LocalSpawner.runtime_root = {root!r} + "/runtime"
-c.Spawner.consecutive_failure_limit = 3
+c.Spawner.consecutive_failure_limit = 5
+c.Spawner.poll_interval = 1
+if {cmd!r}:
+    c.LocalSpawner.cmd = {cmd!r}
 """
 
 
@@ -152,6 +171,15 @@ class ProfileHub:
                     return dict(server)
                 await asyncio.sleep(0.1)
 
+    async def gone(self, user: str) -> None:
+        """Wait until a user has no server."""
+        async with asyncio.timeout(60):
+            while True:
+                _, model, _ = await self.api("GET", f"/users/{user}")
+                if not model["servers"]:
+                    return
+                await asyncio.sleep(0.1)
+
     @contextlib.asynccontextmanager
     async def browser(self, user: str) -> AsyncIterator[aiohttp.ClientSession]:
         """Log a user in, with cookies."""
@@ -171,18 +199,33 @@ class ProfileHub:
         return _xsrf(session.cookie_jar)
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """Read the environment that a process was started with."""
+    raw = Path(f"/proc/{pid}/environ").read_text()
+    return dict(item.split("=", 1) for item in raw.split("\0") if item)
+
+
 def _xsrf(jar: aiohttp.abc.AbstractCookieJar) -> str:
     return next(cookie.value for cookie in jar if cookie.key == "_xsrf")
 
 
 @contextlib.asynccontextmanager
-async def running_hub(root: Path, facility: str = FACILITY) -> AsyncIterator[ProfileHub]:
-    """Run a hub in a folder, with users alice (/cms/uscms), bob (/cms) and eve (no group)."""
+async def running_hub(root: Path, *, labs: bool) -> AsyncIterator[ProfileHub]:
+    """Run a hub in a folder, with users alice (/cms/uscms), bob (/cms), zoe (/none) and eve (no group).
+
+    Parameters
+    ----------
+    root
+        The folder.
+    labs
+        Start JupyterLab, as users get it, in place of a program that starts at once.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    (root / "facility.yaml").write_text(facility)
-    (root / "config.py").write_text(_CONFIG.format(root=str(root), url=url, token=TOKEN))
+    cmd = None if labs else small_server.COMMAND
+    (root / "facility.yaml").write_text(FACILITY)
+    (root / "config.py").write_text(_CONFIG.format(root=str(root), url=url, token=TOKEN, cmd=cmd))
     (root / "examples").mkdir()
     (root / "examples" / "first.ipynb").write_text("{}")
     async with aiohttp.ClientSession() as http:
@@ -197,6 +240,6 @@ async def running_hub(root: Path, facility: str = FACILITY) -> AsyncIterator[Pro
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def profile_hub(tmp_path_factory: Any) -> AsyncIterator[ProfileHub]:
-    """One hub for all tests of a module that start no Lab of their own."""
-    async with running_hub(tmp_path_factory.mktemp("profile-hub")) as hub:
+    """One hub for all tests of a module that need no real Lab."""
+    async with running_hub(tmp_path_factory.mktemp("profile-hub"), labs=False) as hub:
         yield hub

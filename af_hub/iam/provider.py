@@ -1,0 +1,68 @@
+"""The parts of `IAMAuthenticator` that talk to the identity provider, made from its settings."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from af_hub.iam.discovery import Issuer
+from af_hub.iam.http import IAMHttp
+from af_hub.iam.reader import LoginReader
+from af_hub.iam.tokens import TokenEndpoint
+from af_hub.iam.traits import IAMTraits
+from af_hub.secret import Secret
+
+
+class Provider(IAMTraits):
+    """Mixin: each part is made when first needed, so that all traits are set."""
+
+    # settings of OAuthenticator, which is untyped
+    client_id: Any
+    client_secret: Any
+    basic_auth: Any
+    username_claim: Any
+    validate_server_cert: Any
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.client_id_file:
+            self.client_id = Path(self.client_id_file).read_text(encoding="utf-8").strip()
+
+    @cached_property
+    def http(self) -> IAMHttp:
+        """Client for the identity provider."""
+        return IAMHttp(self.ca_file, verify=self.validate_server_cert)
+
+    @cached_property
+    def provider(self) -> Issuer:
+        """Discovery document and keys."""
+        return Issuer(self.issuer, self.http)
+
+    @cached_property
+    def endpoint(self) -> TokenEndpoint:
+        """Token endpoint."""
+        return TokenEndpoint(
+            self.provider,
+            self.http,
+            client_id=self.client_id,
+            secret=self._secret,
+            basic_auth=self.basic_auth,
+        )
+
+    @cached_property
+    def reader(self) -> LoginReader:
+        """Verification of what the token endpoint answers."""
+        return LoginReader(
+            self.provider,
+            self.endpoint,
+            client_id=self.client_id,
+            profile=self.token_profile,
+            username_claim=self.username_claim,
+            algorithms=tuple(self.id_token_algs),
+        )
+
+    def _secret(self) -> Secret:
+        if self.client_secret_file:
+            return Secret(Path(self.client_secret_file).read_text(encoding="utf-8").strip())
+        return Secret(self.client_secret)
