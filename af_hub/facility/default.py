@@ -46,17 +46,20 @@ profiles:               # what users can start
     default: true
     cpu: 1
     ram: 2G
+    max_lifetime: 7d    # then the server is stopped; leave away for no limit
   - name: analysis
     title: Analysis
     description: Choose cores and memory for a larger analysis.
     cpu: {choices: $cpu_choices, default: $cpu_default}
     ram: {choices: [4G, 8G, 16G], default: 4G}
+    max_lifetime: 7d
   - name: gpu
     title: GPU
     description: Machine learning with CUDA, for members of /cms/uscms.
     cpu: $cpu_default
     ram: 8G
     gpu: {counts: [0, 1], default: 1}
+    max_lifetime: 12h
     allowed_groups: [/cms/uscms]
 
 storage:                # where the data is

@@ -38,7 +38,10 @@ def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, sho
     alice.choose("Analysis")
     shoot(page, "profiles")
     alice.start()
-    assert "Alice" in alice.hook("status-item").inner_text()
+    status = alice.hook("status-item").inner_text()
+    assert "Alice" in status
+    assert re.search(r"token \d+ min", status), status
+    assert re.search(r"server \d+ (d|h)", status), status
 
     alice.open_notebook(NOTEBOOK)
     alice.browse("cms", "zmumu")
