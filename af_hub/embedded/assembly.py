@@ -11,11 +11,18 @@ from af_hub.embedded.hub import hub_part
 from af_hub.embedded.iam.part import iam_part
 from af_hub.embedded.instance import instance_id
 from af_hub.embedded.pki import ensure_pki
-from af_hub.embedded.ports import choose_ports, keep_ports, move_addresses, read_ports
+from af_hub.embedded.ports import (
+    choose_ports,
+    keep_ports,
+    move_addresses,
+    move_public,
+    read_host,
+    read_ports,
+)
 from af_hub.embedded.proxy import proxy_part
 from af_hub.embedded.secrets import create_secrets
 from af_hub.embedded.storage.part import storage_part
-from af_hub.embedded.wiring import LOOPBACK, Ports, Wiring
+from af_hub.embedded.wiring import HERE, LOOPBACK, Ports, Wiring
 from af_hub.errors import SetupError
 from af_hub.facility import FacilityConfig, load
 from af_hub.facility.default import default_facility
@@ -55,14 +62,15 @@ def wire(layout: Layout, *, host: str, port: int, facility_file: Path | None = N
     if facility_file is None:
         ports = choose_ports(ports_file, public=port)
         facility_file = layout.facility_file
-        wiring_text = _own_text(facility_file, read_ports(ports_file), ports, host)
+        wiring_text = _own_text(facility_file, ports_file, ports, host)
         if wiring_text is not None:
             write_atomically(facility_file, wiring_text)
         facility = load(facility_file)
     else:
         facility = load(facility_file)
-        ports = choose_ports(ports_file, public=port, fixed=_named_ports(facility, port))
-    keep_ports(ports_file, ports)
+        _require_gateway_at(facility, host, port)
+        ports = choose_ports(ports_file, public=port, fixed=_named_ports(facility))
+    keep_ports(ports_file, ports, host)
     return Wiring(
         layout=layout,
         ports=ports,
@@ -73,25 +81,43 @@ def wire(layout: Layout, *, host: str, port: int, facility_file: Path | None = N
     )
 
 
-def _own_text(path: Path, before: dict[str, int], ports: Ports, host: str) -> str | None:
+def _own_text(path: Path, ports_file: Path, ports: Ports, host: str) -> str | None:
     """Return the new content of the data folder's own facility file, None to leave it."""
     if not path.exists():
         return default_facility(ports, host=host)
     text = path.read_text(encoding="utf-8")
+    before = read_ports(ports_file)
     moved = move_addresses(text, before, ports)
+    earlier = read_host(ports_file)
+    # on loopback the port has moved already
+    port = ports.public if earlier == LOOPBACK else before.get("public", ports.public)
+    moved = move_public(moved, (earlier, port), (host, ports.public))
     return moved if moved != text else None
 
 
-def _named_ports(facility: FacilityConfig, public: int) -> dict[str, int]:
-    """Return the ports on this machine that an administrator's own file names."""
+def _require_gateway_at(facility: FacilityConfig, host: str, public: int) -> None:
+    """Check that an administrator's own file names the address that the proxy will have."""
     gateway = facility.compute.gateway
-    if gateway is not None and _loopback_port(gateway.address) not in {None, public}:
-        wanted = _loopback_port(gateway.address)
+    wanted = None if gateway is None else _loopback_port(gateway.address)
+    if wanted is None:
+        return  # no Dask, or on another machine
+    if wanted != public:
         raise SetupError(
             "port-mismatch",
             f"compute.gateway.address names port {wanted}, but users are to open port {public}. "
             f"Start with --port {wanted}, or correct the file.",
         )
+    if host not in HERE:
+        raise SetupError(
+            "host-mismatch",
+            f"compute.gateway.address names {LOOPBACK}, but the facility is to be at {host}. "
+            "Leave --host away, or correct the file.",
+        )
+
+
+def _named_ports(facility: FacilityConfig) -> dict[str, int]:
+    """Return the ports on this machine that an administrator's own file names."""
+    gateway = facility.compute.gateway
     named = {
         "iam_https": _loopback_port(facility.identity.issuer),
         "storage": next(

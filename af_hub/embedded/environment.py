@@ -50,10 +50,22 @@ def part_environment(instance: str, extra: Mapping[str, str] | None = None) -> d
     # the programs of this Python's environment first, whether it is activated or not
     own = str(Path(sys.prefix) / "bin")
     environment["PATH"] = os.pathsep.join((own, os.environ.get("PATH", os.defpath)))
-    excluded = [part for part in os.environ.get("no_proxy", "").split(",") if part]
-    environment["no_proxy"] = environment["NO_PROXY"] = ",".join((*excluded, *LOCAL))
+    environment.update(without_proxy())
     # a log file shall show a line when it is written, not when 8 kB have come together
     environment["PYTHONUNBUFFERED"] = "1"
     environment.update(extra or {})
     environment[INSTANCE_VARIABLE] = instance
     return environment
+
+
+def without_proxy(*hosts: str) -> dict[str, str]:
+    """Return the variables that keep requests to this machine from the site's web proxy.
+
+    Parameters
+    ----------
+    hosts
+        Further addresses of this machine.
+    """
+    names = [part for part in os.environ.get("no_proxy", "").split(",") if part]
+    value = ",".join(dict.fromkeys((*names, *LOCAL, *hosts)))
+    return {"no_proxy": value, "NO_PROXY": value}

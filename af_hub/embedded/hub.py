@@ -12,6 +12,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from af_hub.embedded import secrets
+from af_hub.embedded.environment import without_proxy
 from af_hub.embedded.files import write_atomically
 from af_hub.embedded.parts import INSTANCE_VARIABLE, Part
 from af_hub.embedded.probe import answers
@@ -37,12 +38,12 @@ def secret(path):
 af_hub.configure(c, $facility_file, spawner="af-local")
 
 # --- addresses: the proxy is a process of its own and outlives the hub ---
-c.JupyterHub.bind_url = $bind_url
-c.JupyterHub.public_url = $public_url
+c.JupyterHub.bind_url = c.JupyterHub.public_url = $public_url
 c.JupyterHub.hub_bind_url = $hub_url
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = $proxy_api_url
 c.ConfigurableHTTPProxy.auth_token = secret($proxy_token)
+c.IAMAuthenticator.authorize_url = $authorize_url
 
 # --- state: a restart of the hub finds users, logins and running servers ---
 c.JupyterHub.db_url = $database
@@ -93,7 +94,7 @@ def hub_part(wiring: Wiring) -> Part:
     config = wiring.layout.hub / "jupyterhub_config.py"
     write_atomically(config, _config_text(wiring))
     inside = answers(wiring.ports.hub, "/hub/api")
-    outside = answers(wiring.ports.public, "/hub/api", host=wiring.local_host)
+    outside = answers(wiring.ports.public, "/hub/api", host=wiring.host)
 
     async def ready() -> bool:
         # by way of the proxy, too: ready means that a browser gets in
@@ -104,7 +105,8 @@ def hub_part(wiring: Wiring) -> Part:
         title="JupyterHub",
         # -m: the program of this Python, whatever PATH says
         command=(sys.executable, "-m", "jupyterhub", "--config", str(config)),
-        environment={},
+        # Labs reach the gateway by the address that browsers use
+        environment=without_proxy(wiring.host),
         ready=ready,
         address=f"http://{LOOPBACK}:{wiring.ports.hub}",
         after=("proxy",),
@@ -115,8 +117,8 @@ def _config_text(wiring: Wiring) -> str:
     layout, ports = wiring.layout, wiring.ports
     values: dict[str, object] = {
         "facility_file": str(wiring.facility_file),
-        "bind_url": wiring.bind_url,
         "public_url": f"{wiring.public_url}/",
+        "authorize_url": wiring.authorize_url,
         "hub_url": f"http://{LOOPBACK}:{ports.hub}",
         "proxy_api_url": f"http://{LOOPBACK}:{ports.proxy_api}",
         "proxy_token": str(layout.secret(secrets.PROXY_TOKEN)),

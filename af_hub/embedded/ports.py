@@ -13,8 +13,10 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
+import psutil
+
 from af_hub.embedded.files import write_atomically
-from af_hub.embedded.wiring import LOOPBACK, Ports
+from af_hub.embedded.wiring import LOOPBACK, Ports, in_url
 from af_hub.errors import SetupError
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ INTERNAL = tuple(field.name for field in dataclasses.fields(Ports) if field.name
 RANGE = range(18000, 30000)
 """Below the ports that Linux gives to outgoing connections (32768 and up): one of those could
 sit on a kept port at the next start, and the issuer's address would have to change."""
+
+GATEWAY_PREFIX = "/services/dask-gateway"
+"""What makes an address in the facility file the gateway's."""
 
 
 def is_free(host: str, port: int) -> bool:
@@ -76,6 +81,16 @@ def require_public_port(host: str, port: int) -> None:
             f"Port {port} of {host} is taken by another program. "
             f"Choose another one: analysis-facility run --port {_suggestion(host, port)}",
         )
+
+
+def own_addresses() -> list[str]:
+    """Return the IPv4 addresses of this machine that others may reach."""
+    return [
+        each.address
+        for addresses in psutil.net_if_addrs().values()
+        for each in addresses
+        if each.family == socket.AF_INET and not each.address.startswith("127.")
+    ]
 
 
 def _suggestion(host: str, port: int) -> int:
@@ -134,9 +149,19 @@ def read_ports(path: Path) -> dict[str, int]:
     }
 
 
-def keep_ports(path: Path, ports: Ports) -> None:
-    """Write `ports` for the next start."""
-    write_atomically(path, json.dumps(dataclasses.asdict(ports), indent=1) + "\n")
+def read_host(path: Path) -> str:
+    """Return the host of the last start, loopback before the first one."""
+    try:
+        host = json.loads(path.read_text(encoding="utf-8"))["host"]
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return LOOPBACK
+    return host if isinstance(host, str) else LOOPBACK
+
+
+def keep_ports(path: Path, ports: Ports, host: str) -> None:
+    """Write `ports` and `host` for the next start."""
+    kept = {"host": host, **dataclasses.asdict(ports)}
+    write_atomically(path, json.dumps(kept, indent=1) + "\n")
 
 
 def move_addresses(text: str, before: dict[str, int], after: Ports) -> str:
@@ -156,3 +181,17 @@ def move_addresses(text: str, before: dict[str, int], after: Ports) -> str:
         return f"{LOOPBACK}:{moved.get(number, number)}"
 
     return re.sub(rf"(?<![\w.]){re.escape(LOOPBACK)}:([0-9]{{1,5}})(?![0-9])", new, text)
+
+
+def move_public(text: str, before: tuple[str, int], after: tuple[str, int]) -> str:
+    """Return a facility file's text with the gateway at the address that users open now.
+
+    Parameters
+    ----------
+    text
+        The file.
+    before, after
+        Host and public port, of the last start and of this one.
+    """
+    old, new = (f"http://{in_url(host)}:{port}{GATEWAY_PREFIX}" for host, port in (before, after))
+    return text.replace(old, new)

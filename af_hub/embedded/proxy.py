@@ -52,9 +52,7 @@ def proxy_part(wiring: Wiring) -> Part:
     ports = wiring.ports
 
     async def ready() -> bool:
-        return await accepts(ports.public, host=wiring.local_host) and await accepts(
-            ports.proxy_api
-        )
+        return await accepts(ports.public, host=wiring.host) and await accepts(ports.proxy_api)
 
     async def restarted() -> None:
         await _ask_hub_for_routes(wiring)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import shutil
 import time
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from af_hub.embedded.assembly import assemble, uses_own_storage, wire
 from af_hub.embedded.filling import fill_storage
 from af_hub.embedded.guard import sweep
 from af_hub.embedded.instance import instance_id, instance_lock
-from af_hub.embedded.ports import require_public_port
+from af_hub.embedded.ports import own_addresses, require_public_port
 from af_hub.embedded.setup import prepare
 from af_hub.embedded.supervisor import Supervisor, first_of, until_signal
+from af_hub.embedded.wiring import is_every_address, is_loopback
 from af_hub.errors import AFError, SetupError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(options: Options) -> None:
     AFError
         It cannot be started; nothing of it runs any more.
     """
-    require_loopback(options)
+    check_host(options)
     begin = time.monotonic()
     with _space_on(options.layout):
         options.layout.create()
@@ -82,26 +82,30 @@ def run(options: Options) -> None:
                 port=options.port,
                 facility_file=options.facility_file,
             )
+            screen.warn_if_open(wiring)
             asyncio.run(_serve(wiring, begin))
 
 
-def require_loopback(options: Options) -> None:
+def check_host(options: Options) -> None:
     """Refuse to show the demo users' public passwords to a network unless asked to.
 
     Raises
     ------
     SetupError
-        ``public-demo``.
+        ``public-demo``, or ``host-needed`` for "every address": pages, logins and Labs have to
+        name one that browsers can open.
     """
-    try:
-        loopback = ipaddress.ip_address(options.host).is_loopback
-    except ValueError:
-        loopback = options.host == "localhost"
-    if not loopback and not options.allow_public_demo:
+    if not is_loopback(options.host) and not options.allow_public_demo:
         raise SetupError(
             "public-demo",
             f"--host {options.host} would let others in, and the demo users' passwords are "
             "public. On a network that you trust, add --allow-public-demo.",
+        )
+    if is_every_address(options.host):
+        raise SetupError(
+            "host-needed",
+            f"--host {options.host} is every address of this machine, but logins need the one "
+            f"that browsers open: --host {' or --host '.join(own_addresses()) or 'ADDRESS'}",
         )
 
 

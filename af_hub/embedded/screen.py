@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from af_hub.embedded.assembly import uses_development_iam
 from af_hub.embedded.iam.people import DEMO_PASSWORD, DEMO_PEOPLE
+from af_hub.embedded.wiring import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 def step(text: str) -> None:
     """Show one line of progress."""
     _say(f"- {text}")
+
+
+def warn_if_open(wiring: Wiring) -> None:
+    """Say loudly that others can get in, if they can."""
+    if not is_loopback(wiring.host):
+        _say(
+            f"!!! WARNING: everybody who reaches {wiring.public_url} can log in and run programs "
+            "as you. The passwords are public, and nothing is encrypted."
+        )
 
 
 def ready(wiring: Wiring, parts: Sequence[Part], *, seconds: float) -> None:
@@ -40,6 +50,7 @@ def ready(wiring: Wiring, parts: Sequence[Part], *, seconds: float) -> None:
         _say(f"  {part.title:{width}}  {part.address:{place}}  {log}")
     _say("")
     _say(f"Facility file: {wiring.facility_file}")
+    warn_if_open(wiring)
     _say(f"Ready: {wiring.public_url}  (after {seconds:.1f} s; Ctrl-C stops everything)")
 
 

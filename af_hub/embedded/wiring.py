@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 """Internal ports are bound to this address only, whatever ``--host`` says."""
+
+HERE = (LOOPBACK, "localhost")
+"""Hosts by which browsers reach what is bound to `LOOPBACK`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Wiring:
     ports
         Ports of all parts.
     host
-        Address that the public port is bound to.
+        Address that the public port is bound to, and that browsers use.
     instance
         Stable id of the data folder; every process carries it as ``AF_INSTANCE``.
     facility
@@ -84,18 +88,8 @@ class Wiring:
 
     @property
     def public_url(self) -> str:
-        """Address that a browser on this machine opens, without trailing slash."""
-        return f"http://{_in_url(self.local_host)}:{self.ports.public}"
-
-    @property
-    def local_host(self) -> str:
-        """Address by which this machine itself reaches the public port."""
-        return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)  # noqa: S104  not bound
-
-    @property
-    def bind_url(self) -> str:
-        """Address that the proxy is bound to."""
-        return f"http://{_in_url(self.host)}:{self.ports.public}"
+        """Address that browsers open, without trailing slash."""
+        return f"http://{in_url(self.host)}:{self.ports.public}"
 
     @property
     def hub_api_url(self) -> str:
@@ -110,7 +104,17 @@ class Wiring:
     @property
     def iam_login_url(self) -> str:
         """Login door of the development IAM, on the address that users open; no trailing slash."""
-        return f"http://{_in_url(self.local_host)}:{self.ports.iam_login}"
+        return f"http://{in_url(self.host)}:{self.ports.iam_login}"
+
+    @property
+    def authorize_url(self) -> str:
+        """Where the hub sends browsers to log in; empty where discovery says it.
+
+        Discovery names the login door on loopback: the hub takes no http address beyond it from
+        anybody. For browsers that come by another address, this facility knows its own IAM.
+        """
+        own = self.facility.identity.issuer.rstrip("/") == self.issuer.rstrip("/")
+        return f"{self.iam_login_url}/authorize" if own and self.host not in HERE else ""
 
     @property
     def storage_url(self) -> str:
@@ -133,5 +137,22 @@ class Wiring:
         return f"gateway://{LOOPBACK}:{self.ports.gateway_proxy_tcp}"
 
 
-def _in_url(host: str) -> str:
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what is bound to `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_every_address(host: str) -> bool:
+    """Tell whether `host` stands for all addresses of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host in {"", "0"}
+
+
+def in_url(host: str) -> str:
+    """Return `host` as it is written in a URL: IPv6 addresses in brackets."""
     return f"[{host}]" if ":" in host else host

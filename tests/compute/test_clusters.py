@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed import dask_client
 from testbed.gateway import until
 
 if TYPE_CHECKING:
@@ -20,27 +18,6 @@ if TYPE_CHECKING:
 
     from testbed.gateway import Testbed
 
-
-CLIENT = """
-import json, os, sys
-from dask_gateway import Gateway
-
-gateway = Gateway()
-cluster = gateway.connect(sys.argv[1])
-client = cluster.get_client()
-client.wait_for_workers(int(sys.argv[2]), timeout=30)
-
-def look():
-    path = os.environ.get("BEARER_TOKEN_FILE", "")
-    return {"token": open(path).read() if path else "", "path": path}
-
-print(json.dumps({
-    "sum": client.submit(sum, [1, 2, 3]).result(timeout=20),
-    "seen": list(client.run(look).values()),
-    "addresses": list(client.scheduler_info(n_workers=-1)["workers"]),
-}))
-client.close()
-"""
 
 FIXED = {"mode": "fixed", "workers": 2}
 
@@ -68,26 +45,13 @@ def make(bed: Testbed) -> Iterator[Callable[..., str]]:
 
 
 def run_client(bed: Testbed, user: str, cluster: str, workers: int) -> dict[str, Any]:
-    """Do what a notebook does: nothing but the environment says where the gateway is."""
-    done = subprocess.run(
-        [sys.executable, "-c", CLIENT, cluster, str(workers)],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(bed.wiring.layout.root),
-            "JUPYTERHUB_API_TOKEN": bed.token(user),
-            "DASK_GATEWAY__ADDRESS": bed.address,
-            "DASK_GATEWAY__PROXY_ADDRESS": bed.wiring.gateway_proxy_url,
-            "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
-        },
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    if done.returncode:
-        return {"error": done.stderr}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    """Connect as a notebook of a user."""
+    environment = {
+        "JUPYTERHUB_API_TOKEN": bed.token(user),
+        "DASK_GATEWAY__ADDRESS": bed.address,
+        "DASK_GATEWAY__PROXY_ADDRESS": bed.wiring.gateway_proxy_url,
+    }
+    return dask_client.run_client(environment, bed.wiring.layout.root, cluster, workers)
 
 
 def test_two_tls_workers_compute_when_a_cluster_is_made_scaled_and_shut_down(

@@ -23,7 +23,7 @@ from af_hub.embedded.layout import Layout
 from testbed.iam import Answer, Browser, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 90.0
 """Seconds for anything that should take a few."""
@@ -55,6 +55,7 @@ class Facility:
     data: Path
     port: int
     process: subprocess.Popen[str]
+    host: str = "127.0.0.1"
     output: list[str] = field(default_factory=list)
 
     @property
@@ -65,7 +66,7 @@ class Facility:
     @property
     def base_url(self) -> str:
         """Address that a user opens."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def instance(self) -> str:
@@ -210,9 +211,10 @@ class User:
         return self.browser.follow(self.browser.send(url))
 
 
-def start_facility(data: Path, *, port: int = 0, arguments: Sequence[str] = ()) -> Facility:
+def start_facility(data: Path, *, port: int = 0, host: str = "127.0.0.1") -> Facility:
     """Start the command without waiting for it; the caller stops it."""
     chosen = port or free_ports(1)[0]
+    arguments = () if host == "127.0.0.1" else ("--host", host, "--allow-public-demo")
     # a session of its own: signals of the test runner's terminal are the tests' business
     process = subprocess.Popen(
         command("run", "--data", str(data), "--port", str(chosen), *arguments),
@@ -223,7 +225,7 @@ def start_facility(data: Path, *, port: int = 0, arguments: Sequence[str] = ()) 
         start_new_session=True,
         env={name: each for name, each in os.environ.items() if name != "AF_INSTANCE"},
     )
-    facility = Facility(data, chosen, process)
+    facility = Facility(data, chosen, process, host)
 
     def read() -> None:
         assert process.stdout is not None
@@ -236,9 +238,9 @@ def start_facility(data: Path, *, port: int = 0, arguments: Sequence[str] = ()) 
 
 
 @contextmanager
-def running_facility(data: Path, *, port: int = 0) -> Iterator[Facility]:
+def running_facility(data: Path, *, port: int = 0, host: str = "127.0.0.1") -> Iterator[Facility]:
     """Give a facility that is ready; nothing of it is left afterwards, whatever happens."""
-    facility = start_facility(data, port=port)
+    facility = start_facility(data, port=port, host=host)
     try:
         facility.wait_until_ready()
         yield facility

@@ -53,6 +53,9 @@ class IAMConfig(_Model):
     """Everything the process needs; holds names of secret files, never a secret."""
 
     host: str = "127.0.0.1"
+    login_host: str = ""
+    """A further address of the login door, for browsers on other machines; empty means none."""
+
     https_port: int = Field(ge=1, le=65535)
     login_port: int = Field(ge=1, le=65535)
     certificate: Path

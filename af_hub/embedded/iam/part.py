@@ -11,7 +11,7 @@ from af_hub.embedded.parts import Part
 from af_hub.embedded.pki import ensure_pki
 from af_hub.embedded.probe import accepts, status
 from af_hub.embedded.secrets import CLIENT_SECRET
-from af_hub.embedded.wiring import LOOPBACK
+from af_hub.embedded.wiring import HERE, LOOPBACK
 
 if TYPE_CHECKING:
     from af_hub.embedded.wiring import Wiring
@@ -22,9 +22,11 @@ def iam_config(wiring: Wiring) -> IAMConfig:
     layout, ports = wiring.layout, wiring.ports
     callback = "/hub/oauth_callback"
     # people type localhost, too; a browser then comes from there
-    addresses = {wiring.public_url, f"http://localhost:{ports.public}"}
+    local = {f"http://localhost:{ports.public}"} if wiring.host == LOOPBACK else set()
+    addresses = {wiring.public_url, *local}
     return IAMConfig(
         host=LOOPBACK,
+        login_host="" if wiring.host in HERE else wiring.host,
         https_port=ports.iam_https,
         login_port=ports.iam_login,
         certificate=layout.server_certificate,
@@ -53,12 +55,14 @@ def iam_part(wiring: Wiring) -> Part:
             "/.well-known/openid-configuration",
             ca=wiring.layout.ca_certificate,
         )
-        return machine == 200 and await accepts(wiring.ports.iam_login)
+        return machine == 200 and await accepts(wiring.ports.iam_login, host=wiring.host)
 
     return Part(
         name="iam",
         title="Development IAM",
         command=(sys.executable, "-m", "af_hub.embedded.iam", "--config", str(path)),
+        # Authlib takes http for 127.0.0.1 and localhost only; `run` has asked for consent to more
+        environment={"AUTHLIB_INSECURE_TRANSPORT": "1"} if config.login_host else {},
         ready=ready,
         address=config.issuer,
     )

@@ -1,4 +1,8 @@
-"""Two doors in one process, on cheroot."""
+"""Two doors in one process, on cheroot.
+
+The login door is always open on loopback, where discovery says it is; with a further address for
+browsers on other machines the same page is there, too.
+"""
 
 from __future__ import annotations
 
@@ -84,12 +88,12 @@ class Doors:
             numthreads=_THREADS,
         )
         machine.ssl_adapter = BuiltinSSLAdapter(str(config.certificate), str(config.key))
-        login = WSGIServer(
-            (config.host, config.login_port),
-            AccessLog(login_app(self._provider), "login"),
-            numthreads=_THREADS,
-        )
-        self._servers = (machine, login)
+        page = AccessLog(login_app(self._provider), "login")
+        hosts = [config.host] + [config.login_host] * bool(config.login_host)
+        self._servers = [
+            machine,
+            *(WSGIServer((host, config.login_port), page, numthreads=_THREADS) for host in hosts),
+        ]
         for server in self._servers:
             server.server_name = "af-iam"
             server.prepare()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from af_hub.embedded import setup
 from af_hub.embedded.instance import instance_id, instance_lock
 from af_hub.embedded.layout import Layout
+from af_hub.embedded.ports import own_addresses
 from af_hub.embedded.secrets import create_secrets
 from af_hub.errors import SetupError
-from testbed.facility import command
+from testbed.facility import command, start_facility, wait_for
 from testbed.iam import free_ports
 from testbed.small_disk import small_disk
 
@@ -50,7 +53,7 @@ def test_port_is_named_when_it_is_taken(tmp_path: Path) -> None:
 
 
 def test_address_is_refused_when_it_would_let_others_in(tmp_path: Path) -> None:
-    for host in ("::", "192.0.2.7", "example.org"):
+    for host in ("::", "192.0.2.77", "example.org"):
         code, text = run("run", "--data", str(tmp_path / "data"), "--host", host)
         assert code == 1
         assert "--allow-public-demo" in text
@@ -58,8 +61,18 @@ def test_address_is_refused_when_it_would_let_others_in(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])  # noqa: S104
+def test_one_address_is_asked_for_when_every_address_is_given(tmp_path: Path, host: str) -> None:
+    arguments = ("--host", host, "--allow-public-demo")
+    code, text = run("run", "--data", str(tmp_path / "data"), *arguments)
+    assert code == 1
+    assert "logins need the one that browsers open: --host " in text
+    assert all(f"--host {address}" in text for address in own_addresses())
+    assert "[host-needed]" in text
+
+
 def test_address_is_named_when_this_machine_has_it_not(tmp_path: Path) -> None:
-    arguments = ("--host", "192.0.2.7", "--allow-public-demo")
+    arguments = ("--host", "198.51.100.7", "--allow-public-demo")
     code, text = run("run", "--data", str(tmp_path / "data"), *arguments)
     assert code == 1
     assert "[host-unknown]" in text
@@ -147,6 +160,39 @@ def test_proxy_is_installed_once_when_asked_twice(
     assert said == ["Installing configurable-http-proxy"]
     assert list((tmp_path / "analysis-facility").glob("proxy-*/node_modules/*http-proxy"))
     assert list((tmp_path / "analysis-facility").glob(".proxy-*")) == []
+
+
+SLOW_NPM = """#!/bin/sh
+echo $$ >> "$XDG_CACHE_HOME/pids"
+sleep 600 &
+echo $! >> "$XDG_CACHE_HOME/pids"
+sh -c 'trap "" TERM; echo $$ >> "$XDG_CACHE_HOME/pids"; sleep 600; sleep 600' &
+wait
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_npm_ends_with_all_it_started_when_the_first_setup_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(SLOW_NPM)
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+    # nothing is in this cache: the proxy has to be installed
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    facility = start_facility(tmp_path / "data")
+    started = tmp_path / "pids"
+    wait_for(lambda: started.exists() and len(started.read_text().split()) == 3, "npm")
+    pids = [int(pid) for pid in started.read_text().split()]
+    assert all(psutil.pid_exists(pid) for pid in pids)
+    assert facility.stop(number) == 130
+    assert "Traceback" not in facility.text()
+    for pid in pids:
+        # where pid 1 waits for nobody, an orphan stays as a zombie
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
+    assert not list((tmp_path / "analysis-facility").iterdir())
 
 
 def test_lock_of_the_proxy_names_no_registry() -> None:
