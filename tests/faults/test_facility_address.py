@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from af_hub.embedded.ports import own_addresses
 from testbed.clusters import Clusters
 from testbed.facility import Facility, running_facility
+from testbed.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,17 @@ def test_login_lab_and_clusters_work_when_the_address_is_not_loopback(
     clusters = Clusters(alice)
     assert clusters.ask_lab("GET") == (200, {"clusters": []})
     assert "zmumu" in alice.lab("af/storage/demo/list?path=/cms").text
+
+
+@pytest.mark.browser
+def test_a_browser_gets_in_when_nothing_is_encrypted(public: Facility, new_page: Any) -> None:
+    # beyond loopback, a browser treats http otherwise: no Sec-Fetch headers, no secure context
+    bob = Person(new_page(), public.base_url, "bob")
+    bob.log_in()
+    bob.choose("Small")
+    bob.start()
+    bob.browse("cms", "zmumu")
+    bob.hook("row", name="zmumu_0.root").wait_for()
 
 
 def test_only_two_doors_are_open_to_others_when_the_address_is_not_loopback(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.facility import Facility, User, running_facility, start_facility, wait_for
+from testbed.clusters import Clusters
+from testbed.facility import Facility, User, living, running_facility, start_facility, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,10 +36,13 @@ def kill(facility: Facility, part: str) -> int:
     return after
 
 
-def test_parts_come_back_and_the_lab_lives_when_they_are_killed(tmp_path: Path) -> None:
+def test_parts_come_back_and_labs_and_clusters_live_when_they_are_killed(tmp_path: Path) -> None:
     with running_facility(tmp_path / "data") as facility:
         alice = facility.log_in("alice")
         alice.start_server()
+        clusters = Clusters(alice)
+        cluster = clusters.make()
+        computing = {process.pid for process in clusters.processes(cluster)}
         assert token_is_valid(alice)
         server = alice.server()
         assert server is not None
@@ -59,15 +63,20 @@ def test_parts_come_back_and_the_lab_lives_when_they_are_killed(tmp_path: Path) 
         wait_for(lambda: token_is_valid(alice), "the storage")
 
         kill(facility, "gateway")
-        gateway = f"{facility.base_url}/services/dask-gateway/api/health"
-        wait_for(lambda: alice.browser.send(gateway).status == 200, "the gateway")
+        found = clusters.wait(cluster, lambda one: one["workers"] == 1)
+        assert found["state"] == "running"
+        assert {process.pid for process in clusters.processes(cluster)} == computing
+        assert clusters.compute(cluster).get("sum") == 6
 
         kill(facility, "proxy")
         # the routes come back at once, not at the hub's next check in five minutes
         wait_for(lambda: alice.lab("api/status").status == 200, "the proxy's routes", 20)
+        assert clusters.ask_lab("GET")[1]["clusters"][0]["state"] == "running"
 
+        assert computing <= facility.processes
         assert facility.stop(signal.SIGINT) == 0
         assert facility.processes == set()
+        assert living(computing) == set()
         assert "Stopped; nothing is left running" in facility.text()
 
 
@@ -75,11 +84,15 @@ def test_nothing_is_left_or_lost_when_the_parent_is_killed(tmp_path: Path) -> No
     with running_facility(tmp_path / "data") as facility:
         alice = facility.log_in("alice")
         alice.start_server()
+        clusters = Clusters(alice)
+        lost = clusters.make()
         (facility.layout.users / "alice" / "result.txt").write_text("42")
-        assert len(facility.processes) >= 8
+        processes = facility.processes
+        assert {process.pid for process in clusters.processes(lost)} < processes
         facility.process.kill()
         facility.process.wait()
         wait_for(lambda: facility.processes == set(), "the guard's sweep", 20)
+        assert living(processes) == set()
 
     with running_facility(tmp_path / "data", port=facility.port) as again:
         assert "Simulating" not in again.text()
@@ -87,12 +100,23 @@ def test_nothing_is_left_or_lost_when_the_parent_is_killed(tmp_path: Path) -> No
         alice.facility = again
         user = alice.api("GET", "user").json
         assert user["name"] == "alice"
+        # the gateway has kept the cluster, and says what has become of it
+        found = clusters.wait(lost, lambda one: one["state"] != "running")
+        assert found["state"] in {"failed", "stopping"}
+        assert found["reason"] == "The scheduler ended unexpectedly."
+        wait_for(lambda: not clusters.folder(lost).exists(), "the cluster to be cleared away")
         wait_for(lambda: not alice.server(), "the hub to notice that the Lab is gone")
         assert (again.layout.users / "alice" / "result.txt").read_text() == "42"
         alice.start_server()
         assert token_is_valid(alice)
+        cluster = clusters.make()
+        states = {one["id"]: one["state"] for one in clusters.ask_lab("GET")[1]["clusters"]}
+        assert states == {lost: "failed", cluster: "running"}
+        computing = {process.pid for process in clusters.processes(cluster)}
+        assert len(computing) >= 2
         assert again.stop(signal.SIGTERM) == 0
         assert again.processes == set()
+        assert living(computing) == set()
 
 
 def test_leftovers_are_ended_when_guard_and_parent_were_killed(tmp_path: Path) -> None:
@@ -112,16 +136,9 @@ def test_leftovers_are_ended_when_guard_and_parent_were_killed(tmp_path: Path) -
         assert again.processes == set()
 
 
-def test_two_facilities_run_side_by_side_when_data_and_port_differ(
-    tmp_path: Path, facility: Facility
-) -> None:
+def test_data_folder_is_refused_when_a_facility_uses_it(facility: Facility) -> None:
     refused = start_facility(facility.data)
     assert refused.process.wait(60) == 1
     wait_for(lambda: "[data-in-use]" in refused.text(), "the sentence")
     assert f"in use by pid {facility.process.pid}" in refused.text()
-
-    with running_facility(tmp_path / "data") as other:
-        assert other.instance != facility.instance
-        assert other.log_in("bob").api("GET", "user").json["name"] == "bob"
-        assert other.stop() == 0
     assert facility.log_in("bob").api("GET", "user").json["name"] == "bob"

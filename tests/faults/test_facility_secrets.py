@@ -1,4 +1,4 @@
-"""Nothing secret in logs, arguments, environments, pages or users' folders of a real facility."""
+"""A user's tokens in a real facility: where they have to be, and that they are nowhere else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import sqlite3
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,35 @@ import pytest
 from cryptography.fernet import Fernet
 
 from af_hub.embedded import secrets
+from af_hub.embedded.ports import read_ports
+from testbed.clusters import Clusters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from testbed.facility import Facility, User
 
 pytestmark = pytest.mark.faults
 
 PUBLIC_TO_ITS_PROCESS = {secrets.GATEWAY_PROXY_TOKEN}
 """Dask Gateway's proxy takes its token from its environment only; it opens nothing else."""
+
+
+@pytest.fixture(scope="module")
+def clusters(facility: Facility) -> Iterator[Clusters]:
+    """Give alice's clusters; her Lab is running."""
+    alice = facility.log_in("alice")
+    alice.start_server()
+    yield Clusters(alice)
+    assert alice.api("DELETE", "users/alice/server").status in {202, 204}
+
+
+@pytest.fixture(scope="module")
+def cluster(clusters: Clusters) -> Iterator[str]:
+    """Give a cluster with one worker, in the middle of its life."""
+    made = clusters.make()
+    yield made
+    assert clusters.ask("DELETE", f"/{made}")[0] == 204
 
 
 def auth_state(facility: Facility, name: str) -> dict[str, Any]:
@@ -35,8 +57,22 @@ def auth_state(facility: Facility, name: str) -> dict[str, Any]:
     return state
 
 
+def signature(token: str) -> str:
+    """Return the last part of a JWT: unlike the others it is unique."""
+    found = token.strip().rstrip(".").rpartition(".")[2]
+    assert len(found) >= 20
+    return found
+
+
+def claims(token: str) -> dict[str, Any]:
+    """Read a JWT without verifying it: the storage does that."""
+    part = token.split(".")[1]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return found
+
+
 def planted(facility: Facility, user: User) -> dict[str, str]:
-    """Return every secret that is alive, by name."""
+    """Return every secret of the facility and of a user's login, by name."""
     found = {
         name: secrets.read_secret(facility.layout, name).reveal()
         for name in secrets.NAMES
@@ -44,41 +80,84 @@ def planted(facility: Facility, user: User) -> dict[str, str]:
     }
     state = auth_state(facility, user.name)
     for name in ("access_token", "refresh_token", "id_token"):
-        # the last part of a JWT is its signature: unlike the others it is unique
-        found[name] = state[name].rstrip(".").rpartition(".")[2]
-        assert len(found[name]) >= 20, name
+        found[name] = signature(state[name])
     return found
 
 
-def test_no_secret_is_seen_when_a_lab_is_running(facility: Facility) -> None:
-    alice = facility.log_in("alice")
-    alice.start_server()
+def text_of(path: Path) -> str:
+    """Return what a file holds."""
+    return path.read_text(errors="replace")
+
+
+def test_a_worker_reads_a_protected_file_when_only_its_environment_tells_how(
+    clusters: Clusters, cluster: str
+) -> None:
+    facility = clusters.user.facility
+    storage = f"https://127.0.0.1:{read_ports(facility.layout.state / 'ports.json')['storage']}"
+    done = clusters.compute(cluster, f"{storage}/store/cms/zmumu/zmumu_0.root")
+    assert done.get("read") == ["root"], done
+    (seen,) = done["seen"]
+    path = Path(seen["path"])
+    assert path == clusters.folder(cluster) / "bearer-token"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+    given = claims(seen["token"])
+    assert given["aud"] == storage
+    assert "wlcg.groups" not in given
+    assert "storage.read:/store/cms" in given["scope"].split()
+    assert not re.search(r"offline_access|openid|profile|storage\.(modify|create)", given["scope"])
+    # the storage opens what the token names, and nothing else of the facility does
+    assert clusters.compute(cluster, f"{storage}/store/atlas/x").get("error", "").count("403")
+    # of the login itself, nothing came along
+    login = planted(facility, clusters.user)
+    for file in clusters.folder(cluster).rglob("*"):
+        if file.is_file():
+            assert [name for name, value in login.items() if value in text_of(file)] == [], file
+
+
+def test_no_secret_is_seen_when_a_lab_and_a_cluster_are_running(
+    facility: Facility, clusters: Clusters, cluster: str
+) -> None:
+    alice = clusters.user
     assert alice.lab("af/status").json["tokens"][0]["state"] == "valid"
     assert alice.lab("af/storage/demo/list?path=/cms").status == 200
+    folder = clusters.folder(cluster)
 
     places = {"logs": facility.logs(), "output": facility.text()}
     for pid in facility.processes:
         for kind in ("environ", "cmdline"):
-            places[f"{kind} of {pid}"] = Path(f"/proc/{pid}/{kind}").read_text(errors="replace")
+            places[f"{kind} of {pid}"] = text_of(Path(f"/proc/{pid}/{kind}"))
     for page in ("hub/home", "hub/spawn", "hub/token", "hub/api/user"):
         answer = alice.browser.follow(alice.browser.send(f"{facility.base_url}/{page}"))
         places[page] = answer.text
-    for path in (facility.layout.users / "alice").rglob("*"):
-        if path.is_file():
-            places[str(path)] = path.read_text(errors="replace")
+    files = [*(facility.layout.users / "alice").rglob("*"), *folder.rglob("*")]
+    for path in files:
+        if path.is_file() and path.parent != folder:
+            places[str(path)] = text_of(path)
 
-    assert any("AF_INSTANCE" in text for text in places.values())
-    for name, value in planted(facility, alice).items():
+    computing = clusters.processes(cluster)
+    assert len(computing) >= 2
+    assert {f"environ of {one.pid}" for one in computing} < set(places)
+    assert "scheduler.log" in " ".join(places)
+    searched = planted(facility, alice)
+    searched["relayed token"] = signature(text_of(folder / "bearer-token"))
+    searched["gateway's token of the cluster"] = text_of(folder / "gateway-token")
+    for name, value in searched.items():
         seen = [place for place, text in places.items() if value in text]
         assert seen == [], f"{name} is in {seen}"
     for place, text in places.items():
         assert not re.search(r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.", text), f"a JWT is in {place}"
 
 
-def test_files_are_closed_to_others_when_they_hold_secrets(facility: Facility) -> None:
+def test_files_are_closed_to_others_when_they_hold_secrets(
+    facility: Facility, clusters: Clusters, cluster: str
+) -> None:
     assert facility.data.stat().st_mode & 0o777 == 0o700
     layout = facility.layout
     sensitive = [*layout.secrets.iterdir(), layout.ca_key, layout.server_key]
     sensitive += [*layout.logs.iterdir(), *layout.hub.glob("*.py"), *layout.gateway.glob("*.py")]
+    folder = clusters.folder(cluster)
+    sensitive += [folder, *(folder / name for name in ("tls.key", "gateway-token", "bearer-token"))]
     for path in sensitive:
         assert path.stat().st_mode & 0o077 == 0, path

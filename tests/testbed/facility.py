@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from af_hub.embedded.guard import find_processes, sweep
@@ -23,7 +24,7 @@ from af_hub.embedded.layout import Layout
 from testbed.iam import Answer, Browser, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PATIENCE = 90.0
 """Seconds for anything that should take a few."""
@@ -38,6 +39,16 @@ def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE
                 return value
         assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
         time.sleep(0.05)
+
+
+def living(pids: Iterable[int]) -> set[int]:
+    """Return the processes that still run; an orphan may stay as a zombie, which does nothing."""
+    found = set()
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.add(pid)
+    return found
 
 
 def command(*arguments: str) -> list[str]:

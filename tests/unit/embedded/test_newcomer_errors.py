@@ -9,7 +9,6 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from af_hub.embedded import setup
@@ -18,7 +17,7 @@ from af_hub.embedded.layout import Layout
 from af_hub.embedded.ports import own_addresses
 from af_hub.embedded.secrets import create_secrets
 from af_hub.errors import SetupError
-from testbed.facility import command, start_facility, wait_for
+from testbed.facility import command, living, start_facility, wait_for
 from testbed.iam import free_ports
 from testbed.small_disk import small_disk
 
@@ -185,13 +184,11 @@ def test_npm_ends_with_all_it_started_when_the_first_setup_is_interrupted(
     facility = start_facility(tmp_path / "data")
     started = tmp_path / "pids"
     wait_for(lambda: started.exists() and len(started.read_text().split()) == 3, "npm")
-    pids = [int(pid) for pid in started.read_text().split()]
-    assert all(psutil.pid_exists(pid) for pid in pids)
+    pids = {int(pid) for pid in started.read_text().split()}
+    assert living(pids) == pids
     assert facility.stop(number) == 130
     assert "Traceback" not in facility.text()
-    for pid in pids:
-        # where pid 1 waits for nobody, an orphan stays as a zombie
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
+    assert living(pids) == set()
     assert not list((tmp_path / "analysis-facility").iterdir())
 
 
