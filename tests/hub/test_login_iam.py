@@ -43,12 +43,20 @@ def test_groups_and_admin_rights_are_the_identity_providers_when_users_log_in(ia
     assert iam_hub.api(dora, "users/dora").json["admin"] is True
 
 
+def test_extra_routes_answer_when_the_authenticator_has_some(iam_hub: Hub) -> None:
+    answer = iam_hub.iam.browser().send(f"{iam_hub.url}/hub/api/af/extra")
+    assert (answer.status, answer.text) == (200, "extra route")
+    assert "extra_handlers" not in iam_hub.log
+
+
 def test_a_page_says_what_to_do_when_the_user_is_in_no_group(iam_hub: Hub) -> None:
     browser, page = iam_hub.log_in("eve")
     assert page.status == 403
     assert "in no group that may use this" in page.text
     assert "<code>group-not-allowed</code>" in page.text
     assert "Try again" in page.text
+    assert 'class="af-panel"' in page.text
+    assert "text/html" in page.headers["Content-Type"]
     assert iam_hub.api(browser, "user").status == 403
 
 

@@ -123,6 +123,7 @@ async def test_pages_carry_the_facility_when_shown(profile_hub: ProfileHub, path
 
 
 async def test_lab_description_is_refused_when_no_server_asks(profile_hub: ProfileHub) -> None:
+    assert "extra_handlers" not in profile_hub.log()
     assert (await profile_hub.api("GET", "/af/lab", token=""))[0] in {401, 403}
     assert (await profile_hub.api("GET", "/af/lab"))[0] == 403
     wanted = {"scopes": ["custom:af:token!user", "access:servers!server=eve/"], "note": "Server at"}

@@ -29,6 +29,7 @@ STORAGE_SCOPE = "storage.read:/store/cms storage.read:/store/atlas storage.read:
 _CONFIG = """
 import json
 from pathlib import Path
+from jupyterhub.handlers import BaseHandler
 from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from af_hub.iam.scopes import custom_scopes, roles
@@ -48,6 +49,11 @@ class Server(SimpleLocalProcessSpawner):
     home_dir_template = given["homes"] + "/{{username}}"
     cmd = given["server"]
 
+class Extra(BaseHandler):
+    '''A route of somebody else, as `af_hub.configure` adds one.'''
+    def get(self): self.finish("extra route")
+
+c.IAMAuthenticator.extra_routes = [(r"/api/af/extra", Extra)]
 c.JupyterHub.authenticator_class = "af-iam"
 c.JupyterHub.spawner_class = Server
 c.JupyterHub.proxy_class = NoProxy

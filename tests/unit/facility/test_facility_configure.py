@@ -47,6 +47,7 @@ def test_traits_are_set_when_configured(facility_file: Path) -> None:
     c.JupyterHub.load_roles = [{"name": "other"}]
     c.JupyterHub.template_paths = ["/mine"]
     c.JupyterHub.template_vars = {"mine": 1}
+    c.IAMAuthenticator.extra_routes = [("/mine", object)]
     af_hub.configure(c, facility_file, spawner="af-local")
     assert c.JupyterHub.spawner_class == "af-local"
     assert c.JupyterHub.authenticator_class == "af-iam"
@@ -56,6 +57,9 @@ def test_traits_are_set_when_configured(facility_file: Path) -> None:
     assert set(c.JupyterHub.custom_scopes) == {"custom:af:token", "custom:af:token:dask-gateway"}
     assert c.JupyterHub.template_paths[0] == "/mine"
     assert c.JupyterHub.template_vars["mine"] == 1
+    assert [route[0] for route in c.IAMAuthenticator.extra_routes] == ["/mine", "/api/af/lab"]
+    # JupyterHub warns of it at each start
+    assert "extra_handlers" not in c.JupyterHub
     lab = c.LocalSpawner.lab_environment
     assert lab["AF_ISSUER"] == "https://iam.example.org/"
     assert lab["SSL_CERT_FILE"] == str(facility_file.parent / "ca.pem")
