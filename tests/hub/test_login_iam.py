@@ -117,6 +117,19 @@ def test_a_page_says_so_when_the_identity_provider_is_away(iam_hub: Hub) -> None
         iam_hub.iam.start()
 
 
+def test_a_server_starts_when_the_identity_provider_is_away_and_the_token_lives(
+    iam_hub: Hub,
+) -> None:
+    browser, _ = iam_hub.log_in("dora")
+    iam_hub.iam.stop()
+    try:
+        assert iam_hub.start_server(browser, "dora")
+        assert "dora starts a server without iam-unreachable" in iam_hub.log
+    finally:
+        iam_hub.iam.start()
+    iam_hub.stop_server(browser, "dora")
+
+
 def test_a_user_name_belongs_to_the_first_person_when_it_comes_back(iam_hub: Hub) -> None:
     frank = Person("first", "frank", "Frank", "frank@example.org", frozenset({"cms"}))
     store = iam_hub.iam.people()
