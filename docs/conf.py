@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ author = "The analysis-facility contributors"
 project_copyright = "2026, the analysis-facility contributors"
 release = installed_version("analysis-facility")
 version = release
+
+# it documents inherited traits unasked, and complains of those without help (autodoc-traits#27)
+warnings.filterwarnings("ignore", category=FutureWarning, module="autodoc_traits")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "autodoc_traits"]
 myst_enable_extensions = ["colon_fence", "deflist"]
