@@ -11,6 +11,7 @@ import pytest_asyncio
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from af_labextension.clusters.handlers import GATEWAY
 from testbed import lab_hub as lab_hub_module
 from testbed import lab_server as lab_server_module
 from testbed.lab_hub import lab_config
@@ -141,3 +142,11 @@ async def test_the_panel_says_why_when_there_is_no_hub(start_lab: StartLab) -> N
     status, types = await ask(lab, "GET", "/types")
     assert (status, types["available"]) == (200, False)
     assert (await ask(lab, "GET", ""))[0] == 404
+
+
+async def test_connections_to_the_gateway_end_when_the_server_stops(lab: LabServer) -> None:
+    assert (await ask(lab, "GET", ""))[0] == 200
+    client = lab.app.web_app.settings[GATEWAY]._http
+    assert client._client is not None
+    await lab.app.extension_manager.stop_all_extensions()  # type: ignore[no-untyped-call]
+    assert client._client is None

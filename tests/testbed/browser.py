@@ -33,9 +33,13 @@ SCREENS = Path(os.environ.get("AF_SCREENSHOTS", "test-results/screens"))
 HARMLESS = re.compile(r"favicon|ResizeObserver loop|/api/(terminals|contents/\.)", re.IGNORECASE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Start one Chromium for the session."""
+    """Start one Chromium for the tests of a module.
+
+    Not for the session: Playwright keeps an event loop running in the main thread for as long as
+    it lives, and asynchronous tests that come later would find it.
+    """
     require("browser", CHROMIUM, "chromium is not installed (apt install chromium)")
     from playwright.sync_api import sync_playwright
 
