@@ -63,7 +63,8 @@ class Person:
         """Wait for a Lab with its main area and our status item."""
         self.page.wait_for_url(re.compile("/user/"), timeout=60_000)
         self.page.wait_for_selector(LAB_READY, timeout=60_000)
-        self.hook("status-item").wait_for()
+        # the item is there before its first answer
+        self.page.wait_for_selector('[data-af="status-item"]:not([data-state="unknown"])')
 
     # --- Lab ---
 
