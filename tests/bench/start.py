@@ -42,7 +42,10 @@ def until_login(checkout: Path, home: Path, port: int) -> float:
         try:
             while True:
                 try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/hub/login", timeout=5):
+                    # the button of the hub's login page leads to the form of the IAM
+                    button = f"http://127.0.0.1:{port}/hub/oauth_login?next=%2F"
+                    with urllib.request.urlopen(button, timeout=5) as page:
+                        assert b'id="username"' in page.read()
                         return time.perf_counter() - begin
                 except OSError:
                     if run.poll() is not None or time.perf_counter() - begin > COLD_LIMIT:

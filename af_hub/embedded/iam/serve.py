@@ -27,6 +27,7 @@ log = logging.getLogger("af_hub.iam")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _THREADS = 8
+_BACKLOG = 128  # with cheroot's 5 a burst of connections waits a second and more
 
 
 class AccessLog:
@@ -86,13 +87,22 @@ class Doors:
             (config.host, config.https_port),
             AccessLog(machine_app(self._provider), "machine"),
             numthreads=_THREADS,
+            request_queue_size=_BACKLOG,
         )
         machine.ssl_adapter = BuiltinSSLAdapter(str(config.certificate), str(config.key))
         page = AccessLog(login_app(self._provider), "login")
         hosts = [config.host] + [config.login_host] * bool(config.login_host)
         self._servers = [
             machine,
-            *(WSGIServer((host, config.login_port), page, numthreads=_THREADS) for host in hosts),
+            *(
+                WSGIServer(
+                    (host, config.login_port),
+                    page,
+                    numthreads=_THREADS,
+                    request_queue_size=_BACKLOG,
+                )
+                for host in hosts
+            ),
         ]
         for server in self._servers:
             server.server_name = "af-iam"

@@ -27,6 +27,10 @@ log = logging.getLogger("af_hub.storage")
 THREADS = 16
 """Requests at once; two Dask workers with a few connections each fit."""
 
+BACKLOG = 128
+"""Connections that wait for the accept loop. A reader opens one per basket at once; with cheroot's
+5 the kernel drops some of them, and the client tries again after a whole second."""
+
 BLOCK = 2**20
 """Bytes that are read and sent at once; WsgiDAV's 8 kB cost a system call each."""
 
@@ -85,7 +89,12 @@ def run(config: StorageConfig) -> None:
         audience=config.audience,
         ca_file=config.ca_file,
     )
-    server = Server((config.host, config.port), storage_app(config, keys), numthreads=THREADS)
+    server = Server(
+        (config.host, config.port),
+        storage_app(config, keys),
+        numthreads=THREADS,
+        request_queue_size=BACKLOG,
+    )
     server.server_name = "af-storage"
     server.ssl_adapter = BuiltinSSLAdapter(str(config.certificate), str(config.key))
     server.prepare()
