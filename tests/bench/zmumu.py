@@ -159,7 +159,7 @@ def measure() -> list[Figure]:
                     ]
                 client.close()
             finally:
-                cluster.shutdown()
+                cluster.close(shutdown=True)
     cold, warm = pairs[0], pairs[1:]
     return [
         Figure(

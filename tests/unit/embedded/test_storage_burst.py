@@ -29,5 +29,5 @@ def test_no_connection_waits_a_second_when_many_are_opened_at_once(storage: Stor
         while waiting and time.monotonic() - begin < RETRY:
             for key, _ in selector.select(0.1):
                 selector.unregister(key.fileobj)
-                waiting.discard(key.fileobj)  # type: ignore[arg-type]
+                waiting.discard(key.fileobj)
     assert not waiting, f"{len(waiting)} of {CONNECTIONS} were dropped"
