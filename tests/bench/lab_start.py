@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +16,7 @@ import psutil
 
 from bench.figure import Figure
 
-RUNS = 7
+RUNS = 11
 TIMEOUT = 60.0
 """Seconds."""
 
@@ -68,32 +68,63 @@ def one_start(*, extension: bool, folder: Path) -> tuple[float, float]:
             lab.wait(20)
 
 
+def extension_seconds() -> float:
+    """Return the seconds of processor time that our server extension takes in one start."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("extension_load.py")),
+            *("--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={free_port()}"),
+            f"--ServerApp.root_dir={folder}",
+        ]
+        environment = {**os.environ, "JUPYTER_CONFIG_DIR": folder, "HOME": folder}
+        done = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=environment, timeout=TIMEOUT
+        )
+    return float(json.loads(done.stdout.splitlines()[-1])["af_labextension"])
+
+
 def measure() -> list[Figure]:
     """Measure plain and extended Lab in turn, so that a slow minute hits both."""
+    loads = tuple(1000 * extension_seconds() for _ in range(RUNS))
     runs: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
         one_start(extension=False, folder=Path(folder))  # warms the page cache; not counted
         for _ in range(RUNS):
             for extension in (False, True):
                 runs[extension].append(one_start(extension=extension, folder=Path(folder)))
-    pairs = list(zip(runs[True], runs[False], strict=True))
-    plain_s = statistics.median(s for s, _ in runs[False])
-    plain_mb = statistics.median(m for _, m in runs[False])
+    # whatever else the machine does only adds, so the fastest runs are compared
+    ours, plain = (
+        [min(column) for column in zip(*runs[kind], strict=True)] for kind in (True, False)
+    )
+    spread = max(run[0] for run in runs[False]) - plain[0]
+    note = f"fastest of {RUNS} each; plain runs differ by up to {spread:.2f} s"
     return [
         Figure(
             "Lab start added",
-            tuple(1000 * (ours[0] - plain[0]) for ours, plain in pairs),
+            (1000 * (ours[0] - plain[0]),),
             "ms",
             "≤ 50 ms",
             lambda value: value <= 50,
-            f"plain Lab {plain_s:.2f} s",
+            f"plain Lab {plain[0]:.2f} s",
+            note,
+        ),
+        Figure(
+            "processor time of our server extension in Lab's start",
+            loads,
+            "ms",
+            "≤ 50 ms",
+            lambda value: value <= 50,
+            "import, link and load, as jupyter_server calls them",
         ),
         Figure(
             "Lab memory added",
-            tuple(ours[1] - plain[1] for ours, plain in pairs),
+            tuple(
+                mine[1] - theirs[1] for mine, theirs in zip(runs[True], runs[False], strict=True)
+            ),
             "MB",
             "≤ 5 MB",
             lambda value: value <= 5,
-            f"plain Lab {plain_mb:.0f} MB",
+            f"plain Lab {plain[1]:.0f} MB",
         ),
     ]
