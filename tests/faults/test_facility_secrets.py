@@ -30,11 +30,11 @@ PUBLIC_TO_ITS_PROCESS = {secrets.GATEWAY_PROXY_TOKEN}
 
 @pytest.fixture(scope="module")
 def clusters(facility: Facility) -> Iterator[Clusters]:
-    """Give alice's clusters; her Lab is running."""
-    alice = facility.log_in("alice")
-    alice.start_server()
-    yield Clusters(alice)
-    assert alice.api("DELETE", "users/alice/server").status in {202, 204}
+    """Give dora's clusters; her Lab is running. Nobody else of the suite logs in as dora."""
+    dora = facility.log_in("dora")
+    dora.start_server()
+    yield Clusters(dora)
+    assert dora.api("DELETE", "users/dora/server").status in {202, 204}
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +119,9 @@ def test_a_worker_reads_a_protected_file_when_only_its_environment_tells_how(
 def test_no_secret_is_seen_when_a_lab_and_a_cluster_are_running(
     facility: Facility, clusters: Clusters, cluster: str
 ) -> None:
-    alice = clusters.user
-    assert alice.lab("af/status").json["tokens"][0]["state"] == "valid"
-    assert alice.lab("af/storage/demo/list?path=/cms").status == 200
+    dora = clusters.user
+    assert dora.lab("af/status").json["tokens"][0]["state"] == "valid"
+    assert dora.lab("af/storage/demo/list?path=/cms").status == 200
     folder = clusters.folder(cluster)
 
     places = {"logs": facility.logs(), "output": facility.text()}
@@ -129,9 +129,9 @@ def test_no_secret_is_seen_when_a_lab_and_a_cluster_are_running(
         for kind in ("environ", "cmdline"):
             places[f"{kind} of {pid}"] = text_of(Path(f"/proc/{pid}/{kind}"))
     for page in ("hub/home", "hub/spawn", "hub/token", "hub/api/user"):
-        answer = alice.browser.follow(alice.browser.send(f"{facility.base_url}/{page}"))
+        answer = dora.browser.follow(dora.browser.send(f"{facility.base_url}/{page}"))
         places[page] = answer.text
-    files = [*(facility.layout.users / "alice").rglob("*"), *folder.rglob("*")]
+    files = [*(facility.layout.users / "dora").rglob("*"), *folder.rglob("*")]
     for path in files:
         if path.is_file() and path.parent != folder:
             places[str(path)] = text_of(path)
@@ -140,7 +140,7 @@ def test_no_secret_is_seen_when_a_lab_and_a_cluster_are_running(
     assert len(computing) >= 2
     assert {f"environ of {one.pid}" for one in computing} < set(places)
     assert "scheduler.log" in " ".join(places)
-    searched = planted(facility, alice)
+    searched = planted(facility, dora)
     searched["relayed token"] = signature(text_of(folder / "bearer-token"))
     searched["gateway's token of the cluster"] = text_of(folder / "gateway-token")
     for name, value in searched.items():
