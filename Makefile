@@ -25,7 +25,7 @@ define install
 endef
 
 $(VENV)/.facility: requirements/bootstrap.txt requirements/facility.txt pyproject.toml
-	@echo "[1/2] Python environment in $(VENV)"
+	@echo "- Python environment in $(VENV)"
 	$(call install,$(VENV),requirements/facility.txt)
 	@touch $@
 
@@ -42,7 +42,7 @@ $(VENV55)/.installed: requirements/bootstrap.txt requirements/hub-5.5.txt pyproj
 # --- use --------------------------------------------------------------------
 .PHONY: setup
 setup: $(VENV)/.facility ## Prepare this machine: environment, front end, proxy
-	@echo "[2/2] Front end and proxy"
+	@echo "- Front end and proxy"
 	@$(BIN)/analysis-facility setup
 
 .PHONY: run
