@@ -85,6 +85,11 @@ class Layout:
         return self.root / "secrets"
 
     @property
+    def certificates(self) -> Path:
+        """The own authorities as XRootD's clients want them: a folder of hashed names."""
+        return self.pki / "certificates"
+
+    @property
     def iam(self) -> Path:
         """State of the development IAM."""
         return self.root / "iam"
@@ -103,6 +108,16 @@ class Layout:
     def store(self) -> Path:
         """What the storage server shows as ``/store``."""
         return self.storage / "store"
+
+    @property
+    def xrootd(self) -> Path:
+        """Configuration and state of the XRootD origin and of the XCache."""
+        return self.root / "xrootd"
+
+    @property
+    def rucio(self) -> Path:
+        """Configuration and database of the Rucio server."""
+        return self.root / "rucio"
 
     @property
     def gateway(self) -> Path:
@@ -148,6 +163,8 @@ class Layout:
             self.hub,
             self.storage,
             self.store,
+            self.xrootd,
+            self.rucio,
             self.gateway,
             self.users,
             self.logs,

@@ -45,6 +45,12 @@ class Ports:
         Listener of Dask Gateway's proxy for TLS connections to schedulers.
     gateway_proxy_api
         REST API of Dask Gateway's proxy, for the gateway.
+    xcache
+        The XCache's door for ``root://``.
+    xcache_https
+        The XCache's door for https.
+    rucio
+        The Rucio server.
     """
 
     public: int
@@ -57,6 +63,9 @@ class Ports:
     gateway_proxy_http: int
     gateway_proxy_tcp: int
     gateway_proxy_api: int
+    xcache: int
+    xcache_https: int
+    rucio: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,21 @@ class Wiring:
     def storage_url(self) -> str:
         """Address and token audience of the storage server, without trailing slash."""
         return f"https://{LOOPBACK}:{self.ports.storage}"
+
+    @property
+    def xcache_url(self) -> str:
+        """The XCache's door for ``root://``, without trailing slash."""
+        return f"root://{LOOPBACK}:{self.ports.xcache}"
+
+    @property
+    def xcache_https_url(self) -> str:
+        """The XCache's door for https, without trailing slash."""
+        return f"https://{LOOPBACK}:{self.ports.xcache_https}"
+
+    @property
+    def rucio_url(self) -> str:
+        """The Rucio server, without trailing slash."""
+        return f"http://{LOOPBACK}:{self.ports.rucio}"
 
     @property
     def gateway_url(self) -> str:
