@@ -82,16 +82,21 @@ format: $(VENV)/.dev $(FRONT)/node_modules/.installed ## Mend what can be mended
 	-$(BIN)/djlint --reformat --quiet af_hub
 	cd $(FRONT) && npm run --silent lint
 
-# Debian packages that the tests need: a browser. Installed only as root on Debian.
-APT_PACKAGES := chromium fonts-dejavu-core
+# What the tests need from Debian: package and one program of it. Installed only as root on Debian.
+APT_PROGRAMS := \
+  chromium:chromium \
+  fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf \
+  xrootd-server:xrootd \
+  xrootd-server-plugins:/usr/lib/*/libXrdPfc-*.so \
+  xrootd-scitokens-plugins:/usr/lib/*/libXrdAccSciTokens-*.so \
+  xrootd-client:xrdcp \
+  xrootd-plugins:/usr/lib/*/libXrdSecgsi-*.so \
+  memcached:memcached \
+  postgresql:/usr/lib/postgresql/*/bin/initdb
 
 .PHONY: system
-system:
-	@if command -v chromium >/dev/null; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Debian packages: $(APT_PACKAGES)"; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT_PACKAGES) >/dev/null; \
-	else echo "chromium is missing: browser tests will skip (AF_REQUIRE=browser makes that a failure)"; fi
+system: ## Install what the tests need from Debian, as root
+	@tools/debian_packages.sh $(APT_PROGRAMS)
 
 .PHONY: test
 test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test, on JupyterHub 6.1 and 5.5
