@@ -15,7 +15,7 @@ if ! command -v mmdebstrap >/dev/null; then
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null
 fi
 # the mirror that this machine uses already
-mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1)
+mirror=$(apt-get indextargets --format '$(REPO_URI)' | awk '!/security/ && !seen++')
 mkdir -p "$cache"
 half=$(mktemp -d "$cache/.xrootd-6-XXXXXX")
 trap 'rm -rf "$half"' EXIT
