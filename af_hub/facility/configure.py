@@ -18,6 +18,7 @@ from af_hub.iam.scopes import custom_scopes, roles
 from af_hub.spawner.refusals import NoTracebackForRefusals
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from traitlets.config import Config
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 _SPAWNER_CLASSES = {"af-local": "LocalSpawner"}
 
 
-def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> FacilityConfig:
+def configure(
+    c: Config, path: str | Path, *, spawner: str | None = None, without: Collection[str] = ()
+) -> FacilityConfig:
     """Set JupyterHub's traits from a facility file.
 
     Parameters
@@ -40,6 +43,9 @@ def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> Fac
     spawner
         Entry point of the spawner: ``af-local``; None leaves ``spawner_class`` as it is and sets
         the traits of all our spawners.
+    without
+        Names of storage doors to leave out, with the cache rules that lead there: of a cache that
+        does not run at the moment.
 
     Returns
     -------
@@ -49,8 +55,8 @@ def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> Fac
     Raises
     ------
     ConfigError
-        If the file is wrong (all problems at once), the variable of the client secret is empty or
-        there is no such spawner.
+        If the file is wrong (all problems at once), the variable of the client secret is empty, or
+        there is no such spawner or door.
 
     Examples
     --------
@@ -61,7 +67,7 @@ def configure(c: Config, path: str | Path, *, spawner: str | None = None) -> Fac
         c = get_config()
         af_hub.configure(c, "/etc/facility.yaml", spawner="af-local")
     """
-    facility = load(path)
+    facility = load(path).without_doors(without)
     _identity(c, facility.identity)
     _spawner(c, facility, spawner)
     _pages(c, facility)
@@ -144,6 +150,9 @@ def lab_environment(facility: FacilityConfig) -> dict[str, str]:
     if facility.identity.ca_file is not None:
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         variables |= dict.fromkeys(names, str(facility.identity.ca_file))
+    if facility.identity.ca_directory is not None:
+        # XRootD's clients do not look at the system's authorities (5.5)
+        variables["X509_CERT_DIR"] = str(facility.identity.ca_directory)
     if facility.storage:
         # where examples and notebooks find the data without an address written into them
         variables["AF_STORAGE_URL"] = facility.storage[0].url

@@ -8,6 +8,9 @@ from typing import Protocol
 
 _LOOPBACK = "127.0.0.1"
 
+ORIGIN = "root://localhost:1094"
+"""Address of the demo's origin; it exists inside the XCache's own network only."""
+
 _TEXT = """\
 # The facility file: everything an administrator decides, in one place. It holds no secret.
 # Check it after a change:  analysis-facility check facility.yaml
@@ -28,6 +31,7 @@ identity:
   client_id: af-hub
   client_secret_file: secrets/hub-client-secret   # relative to this file
   ca_file: pki/ca-bundle.pem   # null: the system's authorities
+  ca_directory: pki/certificates   # the same for XRootD's clients; null: the system's
   token_profile: wlcg   # how groups stand in tokens: auto, iam, wlcg, aarc or kc
   allowed_groups: [/cms, /cms/**, /atlas, /atlas/**]   # who may log in
   admin_groups: [/cms/af-admins]
@@ -35,6 +39,10 @@ identity:
     storage:
       audience: $storage_audience
       scope: storage.read:/store/cms storage.read:/store/atlas storage.read:/store/open
+      method: exchange
+    rucio:
+      audience: rucio
+      scope: openid profile
       method: exchange
   services:             # hub services that may get tokens on a user's behalf
     dask-gateway: {audiences: [storage]}
@@ -62,11 +70,36 @@ profiles:               # what users can start
     max_lifetime: 12h
     allowed_groups: [/cms/uscms]
 
-storage:                # where the data is
+storage:                # where the data is: WebDAV (https://…) and XRootD (root://…//…)
   - name: demo
     title: Facility storage
     url: $storage_url
     audience: storage
+  - name: cache
+    title: Experiment data (XCache)
+    url: $xcache_url    # two slashes before the path
+    audience: storage
+
+cache:                  # how Rucio's addresses become ones that Labs open; the first fit is taken
+  rules:                # each ends in a slash, so that it stands for whole names
+    - {match: "$origin//", replace: "$xcache//"}
+    - {match: "$davs/", replace: "$storage_audience/"}
+
+rucio:                  # the experiment's data catalogue; null: none
+  url: $rucio_url       # https, or http on this machine
+  audience: rucio
+  account: "{user}"     # account of a user there; exceptions: accounts: {alice: amuon}
+
+xcache:                 # tokens in front, a service certificate behind; null: none
+  origin: $origin   # where the data comes from, by X.509 only
+  doors: [cache]        # the storage doors that lead to the cache
+  https: $xcache_https  # null: root:// only. Over https the origin sees users' tokens
+  exports: []           # paths that it serves; empty: those of its doors
+  groups: {}            # for tokens with groups in place of paths: {/cms: [/store/cms]}
+  block_size: 256K      # 256K to 1M suit ROOT files
+  ram: 1G
+  water_marks: {low: 0.90, high: 0.95}   # how full the disk may become
+  monitoring: null      # {report: "127.0.0.1:9931", every: 30s}
 
 compute:                # Dask clusters
   gateway:              # null: no clusters
@@ -103,6 +136,18 @@ class PortNumbers(Protocol):
         """Port of the storage."""
 
     @property
+    def xcache(self) -> int:
+        """Port of the XCache's door for ``root://``."""
+
+    @property
+    def xcache_https(self) -> int:
+        """Port of the XCache's door for https."""
+
+    @property
+    def rucio(self) -> int:
+        """Port of Rucio."""
+
+    @property
     def gateway_proxy_tcp(self) -> int:
         """Port of Dask Gateway's proxy."""
 
@@ -134,6 +179,12 @@ def default_facility(ports: PortNumbers, *, host: str = _LOOPBACK, cores: int | 
         "access_token_issuer": f"https://{_LOOPBACK}:{ports.iam_https}",
         "storage_audience": f"https://{_LOOPBACK}:{ports.storage}",
         "storage_url": f"https://{_LOOPBACK}:{ports.storage}/store",
+        "davs": f"davs://{_LOOPBACK}:{ports.storage}",
+        "origin": ORIGIN,
+        "xcache": f"root://{_LOOPBACK}:{ports.xcache}",
+        "xcache_url": f"root://{_LOOPBACK}:{ports.xcache}//store",
+        "xcache_https": f"https://{_LOOPBACK}:{ports.xcache_https}",
+        "rucio_url": f"http://{_LOOPBACK}:{ports.rucio}",
         "gateway_address": f"http://{public}:{ports.public}/services/dask-gateway",
         "gateway_proxy_address": f"gateway://{_LOOPBACK}:{ports.gateway_proxy_tcp}",
     }

@@ -64,6 +64,11 @@ class Identity(Model):
     """PEM bundle of certificate authorities to trust, for the hub and for Labs; null trusts the
     system's."""
 
+    ca_directory: FilePath | None = None
+    """Folder of certificate authorities under hashed names (``openssl rehash``) that XRootD's
+    clients trust (``X509_CERT_DIR``); null leaves them their own, ``/etc/grid-security/certificates``.
+    """
+
     token_profile: Literal["auto", "iam", "wlcg", "aarc", "kc"] = "auto"  # noqa: S105  not a secret
     """How the provider writes groups into tokens (INDIGO IAM's JWT profiles)."""
 

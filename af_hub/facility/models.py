@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
 from af_hub.compute.types import ComputeConfig
+from af_hub.errors import ConfigError
 from af_hub.facility.about import About
 from af_hub.facility.base import Model
+from af_hub.facility.cache import Cache
 from af_hub.facility.identity import Identity
 from af_hub.facility.profiles import Profile
+from af_hub.facility.rucio import Rucio
 from af_hub.facility.storage import StorageDoor
+from af_hub.facility.warnings import data_warnings
+from af_hub.facility.xcache import XCache
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class FacilityConfig(Model):
@@ -29,6 +37,16 @@ class FacilityConfig(Model):
     storage: Annotated[tuple[StorageDoor, ...], Field(max_length=100)] = ()
     """Where the data is."""
 
+    cache: Cache = Cache()
+    """How the addresses of replicas lead to the cache."""
+
+    rucio: Rucio | None = None
+    """The experiment's data catalogue; null: none."""
+
+    xcache: XCache | None = None
+    """The facility's own cache in front of the experiment's federation; null: none, or not
+    configured from here."""
+
     compute: ComputeConfig = ComputeConfig()
     """Dask clusters."""
 
@@ -41,4 +59,34 @@ class FacilityConfig(Model):
             found.append("profiles is empty: nobody can start anything.")
         if self.compute.types and self.compute.gateway is None:
             found.append("compute.gateway is null: compute.types have no effect.")
-        return tuple(found)
+        return (*found, *data_warnings(self))
+
+    def doors_of_the_cache(self) -> tuple[StorageDoor, ...]:
+        """List the storage doors that lead to the facility's own XCache."""
+        names = () if self.xcache is None else self.xcache.doors
+        return tuple(door for door in self.storage if door.name in names)
+
+    def without_doors(self, names: Collection[str]) -> Self:
+        """Leave out storage doors, and the cache rules that lead to nothing else.
+
+        Parameters
+        ----------
+        names
+            Names of doors, for example of a cache that cannot be started here.
+
+        Raises
+        ------
+        ConfigError
+            ``unknown-door`` if there is no door of that name.
+        """
+        if unknown := sorted(set(names) - {door.name for door in self.storage}):
+            raise ConfigError("unknown-door", f"There is no storage door {unknown[0]!r}.")
+        kept = tuple(door for door in self.storage if door.name not in names)
+        gone = {door.address.place for door in self.storage} - {door.address.place for door in kept}
+        rules = tuple(rule for rule in self.cache.rules if rule.target.place not in gone)
+        lost = self.xcache is not None and set(self.xcache.doors) <= set(names)
+        if lost and self.xcache is not None and self.xcache.https_address is not None:
+            https = self.xcache.https_address.place
+            rules = tuple(rule for rule in rules if rule.target.place != https)
+        changes = {"storage": kept, "cache": Cache(rules=rules)}
+        return self.model_copy(update={**changes, **({"xcache": None} if lost else {})})

@@ -10,6 +10,7 @@ from af_hub.iam.groups import matches_any
 
 if TYPE_CHECKING:
     from af_hub.facility.models import FacilityConfig
+    from af_hub.facility.rucio import Rucio
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def lab_view(
     Returns
     -------
     dict
-        JSON: ``about``, ``identity``, ``storage``, ``compute``, ``server`` and ``hub``.
+        JSON: ``about``, ``identity``, ``storage``, ``cache``, ``rucio``, ``compute``, ``server``
+        and ``hub``.
     """
     about, identity, gateway = facility.about, facility.identity, facility.compute.gateway
     return {
@@ -111,6 +113,8 @@ def lab_view(
             ],
         },
         "storage": [door.model_dump() for door in facility.storage],
+        "cache": facility.cache.model_dump(),
+        "rucio": _rucio_view(facility.rucio, person.user),
         "compute": {
             "gateway": None if gateway is None else gateway.model_dump(),
             "types": [
@@ -139,3 +143,10 @@ def lab_view(
             "login_url": hub.page("login"),
         },
     }
+
+
+def _rucio_view(rucio: Rucio | None, user: str) -> dict[str, Any] | None:
+    """Describe the catalogue with this user's own account, not with everybody's."""
+    if rucio is None:
+        return None
+    return {"url": rucio.url, "audience": rucio.audience, "account": rucio.account_of(user)}

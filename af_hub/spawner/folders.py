@@ -55,12 +55,23 @@ class Folders:
         """Where the Lab keeps the bearer token."""
         return self.runtime / "bearer-token"
 
+    @property
+    def tokens(self) -> Path:
+        """Where the Lab keeps the tokens of single audiences, one file each."""
+        return self.runtime / "tokens"
+
+    @property
+    def rucio_config(self) -> Path:
+        """Where the Lab writes the configuration of Rucio's clients."""
+        return self.runtime / "rucio.cfg"
+
     def create(self) -> None:
         """Make the folders, closed to other system users; the runtime folder is made anew."""
         for folder in (self.home, self.log.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.remove_runtime()
         self.runtime.mkdir(mode=0o700, parents=True)
+        self.tokens.mkdir(mode=0o700)
 
     def open_log(self) -> BinaryIO:
         """Begin a new log file, readable by its owner only."""

@@ -65,6 +65,8 @@ def lab_variables(facility: Mapping[str, str], facts: LabFacts) -> dict[str, str
         "AF_PROFILE": facts.profile.profile,
         "AF_SERVER": facts.mark,
         "BEARER_TOKEN_FILE": str(facts.folders.token_file),
+        "AF_TOKEN_DIR": str(facts.folders.tokens),
+        "RUCIO_CONFIG": str(facts.folders.rucio_config),
         "XDG_RUNTIME_DIR": str(facts.folders.runtime),
         "JUPYTER_RUNTIME_DIR": str(facts.folders.runtime / "jupyter"),
         # numerical libraries count the machine's cores, not those they may use
