@@ -20,10 +20,14 @@ OPTIONS = [
 ]
 
 
-def compile_lock(output: str, *arguments: str) -> None:
-    """Write ``requirements/<output>`` from pyproject.toml and the given uv arguments."""
-    command = [str(UV), "pip", "compile", *OPTIONS, *arguments, "-o", f"requirements/{output}"]
-    print(f"requirements/{output}")
+RUCIO = "af_hub/embedded/rucio"
+"""Where the Rucio server's own list of packages lies; it is part of the package."""
+
+
+def compile_lock(output: str, *arguments: str, folder: str = "requirements") -> None:
+    """Write ``<folder>/<output>`` from the given uv arguments."""
+    command = [str(UV), "pip", "compile", *OPTIONS, *arguments, "-o", f"{folder}/{output}"]
+    print(f"{folder}/{output}")
     subprocess.run(command, check=True)
 
 
@@ -39,6 +43,7 @@ def main() -> None:
         compile_lock("facility.txt", *facility)
         compile_lock("dev.txt", *facility, "--group=dev", "-c", "requirements/facility.txt")
         compile_lock("hub-5.5.txt", *facility, "--group=test", "-c", str(hub55))
+    compile_lock("requirements.txt", f"{RUCIO}/requirements.in", folder=RUCIO)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from af_hub.embedded.ports import (
     read_ports,
 )
 from af_hub.embedded.proxy import proxy_part
+from af_hub.embedded.rucio.part import own_rucio, rucio_part
 from af_hub.embedded.secrets import create_secrets
 from af_hub.embedded.storage.part import storage_part
 from af_hub.embedded.wiring import HERE, LOOPBACK, Ports, Wiring
@@ -150,6 +151,8 @@ def assemble(wiring: Wiring) -> list[Part]:
         parts.append(iam_part(wiring))
     if uses_own_storage(wiring):
         parts.append(storage_part(wiring))
+    if (rucio := own_rucio(wiring)) is not None:
+        parts.append(rucio_part(wiring, rucio, origin=False, filled=uses_own_storage(wiring)))
     if wiring.facility.compute.gateway is not None:
         parts += [gateway_proxy_part(wiring), gateway_part(wiring)]
     return [*parts, hub_part(wiring)]

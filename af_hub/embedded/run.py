@@ -16,7 +16,8 @@ from af_hub.embedded.filling import fill_storage
 from af_hub.embedded.guard import sweep
 from af_hub.embedded.instance import instance_id, instance_lock
 from af_hub.embedded.ports import own_addresses, require_public_port
-from af_hub.embedded.setup import prepare
+from af_hub.embedded.rucio.part import own_rucio
+from af_hub.embedded.setup import prepare, prepare_rucio
 from af_hub.embedded.supervisor import Supervisor, first_of, until_signal
 from af_hub.embedded.wiring import is_every_address, is_loopback
 from af_hub.errors import AFError, SetupError
@@ -75,13 +76,15 @@ def run(options: Options) -> None:
             if left := sweep(instance):
                 screen.step(f"Ended {left} processes that an earlier run had left behind")
             require_public_port(options.host, options.port)
-            prepare(screen.step)
+            prepare(screen.step, rucio=False)
             wiring = wire(
                 options.layout,
                 host=options.host,
                 port=options.port,
                 facility_file=options.facility_file,
             )
+            if own_rucio(wiring):
+                prepare_rucio(screen.step)
             screen.warn_if_open(wiring)
             asyncio.run(_serve(wiring, begin))
 

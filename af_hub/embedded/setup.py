@@ -12,16 +12,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from af_hub.embedded.frontend import build_front_end
 from af_hub.embedded.npm import npm
 from af_hub.embedded.proxy import FILES, SOURCE, proxy_folder
+from af_hub.embedded.rucio.environment import install_rucio
 from af_hub.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 NODE = 20
 """Oldest major version of Node that configurable-http-proxy 5.3 and the front end's tools run on."""
@@ -30,13 +32,15 @@ MODULES = ("jupyterhub", "jupyterlab", "dask_gateway_server", "wsgidav", "authli
 """One module of each group of dependencies of the extra ``facility``."""
 
 
-def prepare(report: Callable[[str], None]) -> None:
+def prepare(report: Callable[[str], None], *, rucio: bool = True) -> None:
     """Check this machine and install or build what is missing.
 
     Parameters
     ----------
     report
         Called with one line for each thing that takes time.
+    rucio
+        Whether the Rucio server is needed, too.
 
     Raises
     ------
@@ -47,9 +51,29 @@ def prepare(report: Callable[[str], None]) -> None:
     problems = [*missing_modules(), *missing_programs()]
     if problems:
         raise SetupError("machine-incomplete", " ".join(problems))
-    try:
+    with _writable_cache():
         install_proxy(report)
         build_front_end(report)
+    if rucio:
+        prepare_rucio(report)
+
+
+def prepare_rucio(report: Callable[[str], None]) -> None:
+    """Install the Rucio server if it is missing; only facilities with one of their own need it.
+
+    Raises
+    ------
+    SetupError
+        The folder cannot be written, or the installation failed.
+    """
+    with _writable_cache():
+        install_rucio(report)
+
+
+@contextmanager
+def _writable_cache() -> Iterator[None]:
+    try:
+        yield
     except PermissionError as error:
         raise SetupError(
             "cache-not-writable",

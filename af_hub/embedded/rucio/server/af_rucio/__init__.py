@@ -1,0 +1,1 @@
+"""What runs in Rucio's own Python environment: the catalogue of the demo data, and the server."""

@@ -1,0 +1,38 @@
+"""Two things that Rucio 41 does otherwise than a facility on one machine needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oic.oic import Client
+from rucio.core import oidc, replica_sorter
+
+
+class TolerantClient(Client):  # type: ignore[misc]  # untyped upstream
+    """A client that finds the issuer's keys under the name that access tokens carry.
+
+    Rucio looks keys up by the token's ``iss``; pyoidc keeps them under the issuer of the discovery
+    document. INDIGO IAM 1.12 ends with a slash in discovery always, in access tokens only if it
+    was configured so, and then Rucio refuses every token. pyoidc itself takes both for the same.
+    """
+
+    def provider_config(self, issuer: str, *arguments: Any, **more: Any) -> Any:
+        """Fetch discovery and keys, and make the keys known under `issuer` as it was given."""
+        answer = super().provider_config(issuer, *arguments, **more)
+        self.keyjar.issuer_keys[issuer] = self.keyjar.issuer_keys[self.issuer]
+        return answer
+
+
+def by_priority(replicas: dict[str, Any], *_: Any, **__: Any) -> list[str]:
+    """Return addresses of replicas in the order of their RSEs' priorities, as they came.
+
+    Rucio's default is the distance on the globe, by a licensed database that it looks for in the
+    folder for temporary files, where any user could put one, and misses aloud for every address.
+    """
+    return list(replicas)
+
+
+def adjust() -> None:
+    """Put both in place; before the first request."""
+    oidc.Client = TolerantClient
+    replica_sorter.sort_geoip = by_priority
