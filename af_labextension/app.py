@@ -30,6 +30,10 @@ from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
 from .data.webdav import WebDAV
 from .hub import HubAddress, HubClient
+from .rucio import handlers as rucio_handlers
+from .rucio.client import RucioClient
+from .rucio.rules import rules_from
+from .rucio.settings import RucioPlace, RucioServer, from_rucio_jupyterlab, server_from
 from .secret import Secret
 from .tokens import handlers as token_handlers
 from .tokens.bearer_file import BearerFile
@@ -96,6 +100,51 @@ class FacilityExtension(ExtensionApp):
         """,
     ).tag(config=True)
 
+    rucio_url = Unicode(
+        help="""
+        Address of Rucio's REST interface, instead of the one that the hub tells.
+
+        For example ``https://rucio.example.org``. Tokens travel over https only; http is taken for
+        this machine (127.0.0.1) alone. A site that comes from rucio-jupyterlab need not set it:
+        ``rucio_base_url`` and ``rucio_ca_cert`` of the first of ``RucioConfig.instances`` serve.
+        """,
+    ).tag(config=True)
+
+    rucio_audience = Unicode(
+        "rucio",
+        help="""
+        Name of the audience that Rucio's tokens need, as the facility file has it.
+
+        Used with `rucio_url` only. In a Lab without a hub the token of `bearer_token_file` is sent,
+        whatever the name: its ``aud`` must suit Rucio (``expected_audience`` in Rucio's ``[oidc]``).
+        """,
+    ).tag(config=True)
+
+    rucio_account = Unicode(
+        help="""
+        The user's Rucio account, for `rucio_url`.
+
+        Empty means: the one that Rucio has for the token. Needed where one person has several.
+        """,
+    ).tag(config=True)
+
+    cache_rules = List(
+        Dict(),
+        help="""
+        How the address of a replica becomes one that this Lab opens, instead of the hub's rules.
+
+        A list of dictionaries with ``match`` and ``replace``; the first rule whose ``match`` the
+        address begins with (on the border of a path component) wins, and only that beginning is
+        replaced. Both end with a slash or neither does::
+
+            c.FacilityExtension.cache_rules = [
+                {"match": "root://origin.example.org:1094//",
+                 "replace": "root://xcache.example.org:1094//"},
+                {"match": "root://", "replace": "root://xcache.example.org:1094//root://"},
+            ]
+        """,
+    ).tag(config=True)
+
     @default("hub_api_url")
     def _default_hub_api_url(self) -> str:
         address = os.environ.get("AF_HUB_API", "")
@@ -114,6 +163,14 @@ class FacilityExtension(ExtensionApp):
                 door_from(entry)
             except ValueError as error:
                 raise TraitError(str(error)) from error
+        return proposal["value"]
+
+    @validate("cache_rules")
+    def _valid_rules(self, proposal: Any) -> Any:
+        try:
+            rules_from(list(proposal["value"]))
+        except ValueError as error:
+            raise TraitError(str(error)) from error
         return proposal["value"]
 
     @validate("hub_api_url")
@@ -142,6 +199,11 @@ class FacilityExtension(ExtensionApp):
         else:
             self._tokens = FileTokenProvider(path)
         self._webdav = WebDAV(self._tokens)
+        self._rucio_place = RucioPlace(
+            self._fixed_rucio(),
+            rules_from(list(self.cache_rules)),
+            self._hub.lab_config if self._hub else None,
+        )
         self.settings.update(
             {
                 names.HUB: self._hub,
@@ -149,8 +211,36 @@ class FacilityExtension(ExtensionApp):
                 names.KEEPER: self._keeper,
                 names.DOORS: self._doors,
                 names.WEBDAV: self._webdav,
+                names.RUCIO_PLACE: self._rucio_place,
+                names.RUCIO: RucioClient(self._rucio_place, self._tokens),
             }
         )
+
+    def _fixed_rucio(self) -> RucioServer | None:
+        """Return the Rucio that this Lab's settings name, if they do.
+
+        Raises
+        ------
+        TraitError
+            They cannot be meant.
+        """
+        entry: dict[str, Any] = {}
+        if self.rucio_url:
+            entry = {"url": self.rucio_url}
+        elif self._hub is None and "RucioConfig" in self.config:
+            entry = from_rucio_jupyterlab(self.config.RucioConfig.get("instances"))
+        if "url" not in entry:
+            return None
+        try:
+            return server_from(
+                {
+                    "audience": self.rucio_audience,
+                    "account": self.rucio_account or None,
+                    **entry,
+                }
+            )
+        except ValueError as error:
+            raise TraitError(str(error)) from error
 
     def _make_hub(self) -> HubClient | None:
         """Return the way to the hub, if there is one."""
@@ -161,7 +251,13 @@ class FacilityExtension(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        self.handlers.extend([*token_handlers.handlers(), *data_handlers.handlers()])
+        self.handlers.extend(
+            [
+                *token_handlers.handlers(),
+                *data_handlers.handlers(),
+                *rucio_handlers.handlers(),
+            ]
+        )
         if self.serverapp is not None:
             # not self.settings: that copy reached the web application already
             self.handlers.extend(cluster_handlers(self.serverapp.web_app.settings))

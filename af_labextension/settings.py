@@ -16,3 +16,9 @@ DOORS = "af_doors"
 
 WEBDAV = "af_webdav"
 """`af_labextension.data.webdav.WebDAV`."""
+
+RUCIO = "af_rucio"
+"""`af_labextension.rucio.client.RucioClient`."""
+
+RUCIO_PLACE = "af_rucio_place"
+"""`af_labextension.rucio.settings.RucioPlace`: where Rucio is, and the rules of the cache."""
