@@ -8,6 +8,7 @@ pytest_plugins = [
     "testbed.profile_hub",
     "testbed.iam_hub",
     "testbed.storage",
+    "testbed.xrootd",
     "testbed.facility",
     "testbed.webdav",  # before those that import it, or pytest cannot rewrite its asserts
     "testbed.lab_hub",

@@ -1,0 +1,220 @@
+"""``python -m af_hub.embedded.network.enter --holder FILE -- PROGRAM …``: run a program inside.
+
+The program ends with the holder of the network: in a namespace without a relay nobody could reach
+it, and the supervisor starts it again in the new one. It ends with this process too, whatever
+ends that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from af_hub.embedded.network import namespace
+from af_hub.embedded.network.holder import wait_for_holder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PATIENCE = 30.0
+"""Seconds to wait for a holder."""
+
+GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL for a program whose network has gone."""
+
+HOLDER_GONE = 75
+"""Exit code then: EX_TEMPFAIL of sysexits(3), try again."""
+
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A folder or file that the program sees in another place.
+
+    Parameters
+    ----------
+    source
+        What is shown; exists.
+    target
+        Where; exists too, or lies in the folder in memory and is made.
+    read_only
+        Whether writing is refused by the kernel.
+    """
+
+    source: Path
+    target: Path
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Something to be done again and again while a program runs.
+
+    Parameters
+    ----------
+    every
+        Seconds between the end of one time and the beginning of the next.
+    task
+        What is done.
+    """
+
+    every: float
+    task: Callable[[], None]
+
+
+def run_inside(
+    holder: Path,
+    command: Sequence[str],
+    *,
+    binds: Sequence[Bind] = (),
+    memory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    repeated: Repeated | None = None,
+) -> int:
+    """Enter the holder's network, run a program there, and return its exit code.
+
+    This process stays inside: call it once, at its end.
+
+    Parameters
+    ----------
+    holder
+        File that names the holder, see `af_hub.embedded.network.holder`.
+    command
+        Program and arguments.
+    binds
+        What the program sees in other places.
+    memory
+        An existing folder over which an empty one in memory is laid: a place for sockets and
+        for `binds` with short plain names. It vanishes with the program.
+    environment
+        The program's environment; None for this process's own.
+    repeated
+        What is done inside before the program starts, and again while it runs.
+
+    Raises
+    ------
+    OSError
+        The kernel refused a step.
+    TimeoutError
+        Nobody holds a network.
+    """
+    watched = wait_for_holder(holder, PATIENCE)
+    namespace.enter_network(watched)
+    namespace.make_mounts()
+    _show(binds, memory)
+    if repeated is not None:
+        repeated.task()
+    with _Signals() as signals:
+        parent = os.getpid()
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            # this process has one thread: nothing can hold a lock while it forks
+            preexec_fn=lambda: namespace.become_child(parent),  # noqa: PLW1509
+        )
+        return _watch(child, watched, signals, repeated)
+
+
+def _show(binds: Sequence[Bind], memory: Path | None) -> None:
+    # opened before anything is covered: a data folder may lie below the folder in memory
+    sources = [os.open(each.source, os.O_PATH) for each in binds]
+    if memory is not None:
+        namespace.mount_memory(memory)
+    for each, descriptor in zip(binds, sources, strict=True):
+        source = Path(f"/proc/self/fd/{descriptor}")
+        if memory is not None and each.target.is_relative_to(memory):
+            _make_target(each.target, folder=source.is_dir())
+        namespace.bind(source, each.target, read_only=each.read_only)
+        os.close(descriptor)
+
+
+def _make_target(path: Path, *, folder: bool) -> None:
+    (path if folder else path.parent).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder:
+        path.touch()
+
+
+def _watch(
+    child: subprocess.Popen[bytes],
+    holder: int,
+    signals: _Signals,
+    repeated: Repeated | None,
+) -> int:
+    poll = select.poll()
+    ended = os.pidfd_open(child.pid)
+    for descriptor in (ended, holder, signals.descriptor):
+        poll.register(descriptor, select.POLLIN)
+    pause = None if repeated is None else repeated.every * 1000
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll(pause)}
+        if ended in ready:
+            code = child.wait()
+            return code if code >= 0 else 128 - code
+        for number in signals.arrived() if signals.descriptor in ready else ():
+            child.send_signal(number)
+        if holder in ready:
+            _end(child)
+            return HOLDER_GONE
+        if not ready and repeated is not None:
+            repeated.task()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+class _Signals:
+    """Signals as bytes on a descriptor, so that they can be waited for with other things."""
+
+    def __enter__(self) -> Self:
+        self.descriptor, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(self._writer)
+        for number in FORWARDED:
+            signal.signal(number, lambda *_: None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(self.descriptor)
+        os.close(self._writer)
+
+    def arrived(self) -> bytes:
+        """Return the numbers of the signals that have come."""
+        return os.read(self.descriptor, 64)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m af_hub.embedded.network.enter", description=__doc__
+    )
+    parser.add_argument("--holder", type=Path, required=True, help="file that names the holder")
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="SOURCE:TARGET",
+        help="show a file or folder in another place",
+    )
+    parser.add_argument("command", nargs="+", help="program and arguments, after --")
+    options = parser.parse_args(arguments)
+    pairs = [each.partition(":") for each in options.bind]
+    binds = [Bind(Path(source), Path(target)) for source, _, target in pairs]
+    return run_inside(options.holder, options.command, binds=binds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

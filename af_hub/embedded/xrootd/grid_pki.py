@@ -1,0 +1,326 @@
+"""Certificates of the grid kind: for the origin, and for the cache that calls it.
+
+An authority of its own, as on the grid, where no web browser or token server has anything to do
+with it. All keys are RSA: XRootD's GSI protocol signs its handshake with nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from af_hub.embedded.files import write_atomically
+from af_hub.embedded.xrootd.authority import slashed, write_authorities
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from af_hub.embedded.layout import Layout
+
+CA_LIFETIME = dt.timedelta(days=3650)
+LIFETIME = dt.timedelta(days=397)
+RENEW_BEFORE = dt.timedelta(days=30)
+"""A certificate is replaced at the first start within this time before its end."""
+
+PROXY_LIFETIME = dt.timedelta(hours=48)
+"""Life of the cache's proxy certificate."""
+
+PROXY_RENEWAL = dt.timedelta(hours=12)
+"""Time between two of them: a machine may sleep for a day and a half."""
+
+NAMESPACE = "/DC=test/DC=af"
+"""Where every name begins that the authority may sign."""
+
+AUTHORITY = "Analysis facility grid authority"
+ORIGIN = "localhost"
+SERVICE = "xcache-service"
+
+_BACKDATED = dt.timedelta(hours=1)
+
+_PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
+_INHERIT_ALL = bytes.fromhex("300c300a06082b06010505071501")
+"""RFC 3820, 3.8: no limit of the path, policy language id-ppl-inheritAll."""
+
+Signer = tuple[x509.Certificate, rsa.RSAPrivateKey]
+
+
+@dataclass(frozen=True, slots=True)
+class GridFiles:
+    """Where the certificates lie.
+
+    Parameters
+    ----------
+    folder
+        Holds them all; closed to other users.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, layout: Layout) -> GridFiles:
+        """Return those of a facility."""
+        return cls(layout.xrootd / "grid")
+
+    @property
+    def authority(self) -> Path:
+        """Certificate of the authority; its key lies beside it as ``.key``."""
+        return self.folder / "ca.pem"
+
+    @property
+    def host(self) -> Path:
+        """Certificate of the origin; its key lies beside it as ``.key``."""
+        return self.folder / "host.pem"
+
+    @property
+    def service(self) -> Path:
+        """Certificate of the cache; its key lies beside it as ``.key``."""
+        return self.folder / "service.pem"
+
+    @property
+    def proxy(self) -> Path:
+        """The cache's proxy: certificate, key and chain in one file."""
+        return self.folder / "proxy.pem"
+
+    @property
+    def trusted(self) -> Path:
+        """Folder with this authority only: whom origin and cache believe."""
+        return self.folder / "trusted"
+
+
+def service_name() -> str:
+    """Return the name by which the origin knows the cache."""
+    return slashed(_name(SERVICE))
+
+
+def ensure_grid_pki(files: GridFiles, *, now: dt.datetime | None = None) -> x509.Certificate:
+    """Make or renew authority and certificates; do nothing while all are good.
+
+    Parameters
+    ----------
+    files
+        Where they lie.
+    now
+        The time, for tests.
+
+    Returns
+    -------
+    cryptography.x509.Certificate
+        The authority.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority = _load(files.authority, now)
+    fresh = authority is None
+    if authority is None:
+        authority = _make_authority(now)
+        _store(files.authority, authority)
+    for path, common_name in ((files.host, ORIGIN), (files.service, SERVICE)):
+        if fresh or _load(path, now) is None:
+            _store(path, sign(authority, common_name, now))
+    write_authorities(files.trusted, {authority[0]: f"{NAMESPACE}/*"})
+    return authority[0]
+
+
+def write_client_authorities(layout: Layout) -> None:
+    """Write the folder by which XRootD's clients know the facility's servers.
+
+    Parameters
+    ----------
+    layout
+        Its own authority exists; the grid's is added if there is one.
+    """
+    own = x509.load_pem_x509_certificate(layout.ca_certificate.read_bytes())
+    authorities = {own: "/CN=*"}
+    grid = GridFiles.of(layout).authority
+    if grid.exists():
+        certificate = x509.load_pem_x509_certificate(grid.read_bytes())
+        authorities[certificate] = f"{NAMESPACE}/*"
+    write_authorities(layout.certificates, authorities)
+
+
+def renew_proxy(files: GridFiles, *, lifetime: dt.timedelta = PROXY_LIFETIME) -> None:
+    """Write a new proxy certificate for the cache (RFC 3820).
+
+    Parameters
+    ----------
+    files
+        Where the service's certificate lies and the proxy goes.
+    lifetime
+        Until it ends.
+    """
+    service, service_key = _read(files.service)
+    key = _new_key()
+    now = dt.datetime.now(dt.UTC)
+    serial = x509.random_serial_number()
+    proxy = (
+        x509.CertificateBuilder()
+        # RFC 3820, 3.4: the issuer's name and one more common name, unique among its proxies
+        .subject_name(
+            x509.Name([*service.subject, x509.NameAttribute(NameOID.COMMON_NAME, str(serial))])
+        )
+        .issuer_name(service.subject)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(max(now - _BACKDATED, service.not_valid_before_utc))
+        .not_valid_after(min(now + lifetime, service.not_valid_after_utc))
+        .add_extension(
+            x509.UnrecognizedExtension(_PROXY_CERT_INFO, _INHERIT_ALL),
+            critical=True,
+        )
+        .add_extension(_usage(sign_certificates=False), critical=True)
+        .sign(service_key, hashes.SHA256())
+    )
+    text = (_pem(proxy), _key_pem(key), _pem(service))
+    write_atomically(files.proxy, "".join(text), mode=0o400)
+
+
+def sign(authority: Signer, common_name: str, now: dt.datetime) -> Signer:
+    """Return a certificate and its key, good for both ends of a connection.
+
+    Parameters
+    ----------
+    authority
+        Who signs.
+    common_name
+        Last part of the name; ``localhost`` is also written where TLS looks for it.
+    now
+        The time.
+    """
+    issuer, issuer_key = authority
+    key = _new_key()
+    builder = (
+        _builder(_name(common_name), issuer.subject, key, now, LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(sign_certificates=False), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage(
+                [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            ),
+            critical=False,
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+    )
+    if common_name == ORIGIN:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(ORIGIN)]), critical=False
+        )
+    return builder.sign(issuer_key, hashes.SHA256()), key
+
+
+def load_authority(files: GridFiles) -> Signer:
+    """Return the authority's certificate and key."""
+    return _read(files.authority)
+
+
+def _make_authority(now: dt.datetime) -> Signer:
+    key = _new_key()
+    name = _name(AUTHORITY)
+    certificate = (
+        _builder(name, name, key, now, CA_LIFETIME)
+        # one more below a certificate: its proxies
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_usage(sign_certificates=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def _name(common_name: str) -> x509.Name:
+    parts = [part.partition("=") for part in NAMESPACE.strip("/").split("/")]
+    return x509.Name(
+        [
+            *(x509.NameAttribute(NameOID.DOMAIN_COMPONENT, value) for _, _, value in parts),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: rsa.RSAPrivateKey,
+    now: dt.datetime,
+    lifetime: dt.timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign_certificates,
+        # GSI exchanges its session key under the server's RSA key
+        key_encipherment=not sign_certificates,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_pem(key: rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def key_of(certificate: Path) -> Path:
+    """Return where the key of a certificate lies."""
+    return certificate.with_suffix(".key")
+
+
+def _store(path: Path, pair: Signer) -> None:
+    # XRootD refuses keys that anybody but the owner may read
+    write_atomically(key_of(path), _key_pem(pair[1]), mode=0o400)
+    write_atomically(path, _pem(pair[0]), mode=0o644)
+
+
+def _load(path: Path, now: dt.datetime) -> Signer | None:
+    """Return what lies there; None if it is missing, ends soon, or the two do not fit."""
+    try:
+        certificate, key = _read(path)
+    except (OSError, ValueError):
+        return None
+    fits = certificate.public_key() == key.public_key()
+    return (
+        (certificate, key)
+        if fits and certificate.not_valid_after_utc - now > RENEW_BEFORE
+        else None
+    )
+
+
+def _read(path: Path) -> Signer:
+    key = serialization.load_pem_private_key(key_of(path).read_bytes(), password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"{key_of(path)} is no RSA key")  # noqa: TRY004  as for any damaged file
+    return x509.load_pem_x509_certificate(path.read_bytes()), key

@@ -1,0 +1,66 @@
+"""One xrootd in the inner network, for as long as that exists."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat
+
+from af_hub.embedded.network.enter import Bind, Repeated, run_inside
+from af_hub.embedded.xrootd.grid_pki import PROXY_LIFETIME, PROXY_RENEWAL, GridFiles, renew_proxy
+
+MEMORY = Path("/run")
+"""Covered by a folder in memory for each server. XRootD's configuration splits at spaces and knows
+no quotes, and its sockets want short names: below this folder every server sees what it needs,
+wherever the data folder lies."""
+
+
+class ServerConfig(BaseModel):
+    """What has to be prepared for an xrootd.
+
+    Parameters
+    ----------
+    holder
+        File that names the holder of the network.
+    command
+        Program and arguments.
+    binds
+        What it sees in other places; targets below `MEMORY` are made.
+    emptied
+        Folders that are emptied first.
+    grid
+        Folder of the certificates, as the server sees it, if it needs a proxy certificate, which
+        is renewed while it runs.
+    proxy_lifetime, proxy_renewal
+        Life of a proxy certificate and the time between two of them, in seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    holder: Path
+    command: tuple[str, ...]
+    binds: tuple[Bind, ...] = ()
+    emptied: tuple[Path, ...] = ()
+    grid: Path | None = None
+    proxy_lifetime: PositiveFloat = PROXY_LIFETIME.total_seconds()
+    proxy_renewal: PositiveFloat = PROXY_RENEWAL.total_seconds()
+
+
+def run(config: ServerConfig) -> int:
+    """Run the server and return its exit code."""
+    for folder in config.emptied:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
+    renewal = None
+    if config.grid is not None:
+        renewal = Repeated(config.proxy_renewal, partial(_renew, config, GridFiles(config.grid)))
+    return run_inside(
+        config.holder, config.command, binds=config.binds, memory=MEMORY, repeated=renewal
+    )
+
+
+def _renew(config: ServerConfig, files: GridFiles) -> None:
+    renew_proxy(files, lifetime=dt.timedelta(seconds=config.proxy_lifetime))

@@ -1,0 +1,403 @@
+"""XRootD origin, byte meter and XCache in an inner network, as ``analysis-facility run`` has them.
+
+Take the fixture `xrootd_stack` (one for all tests; leave it as you found it: every part running,
+meter without delay) or make one with `started_stack(folder)` when a test has to break things.
+
+What it offers:
+
+- ``stack.write("/store/cms/a.bin", b"…")`` puts a file into the store of the origin;
+- ``stack.token(scope, **claims)`` signs anything (`testbed.storage.Issuer`), by default for the
+  cache's audience and with ``iss`` without trailing slash; ``stack.issuer`` is the issuer itself;
+- ``stack.url(path)`` (root://) and ``stack.https_url(path)``: the cache as a client on the host;
+- ``stack.client(*command, token=…)`` runs a program on the host with the environment of a Lab
+  (``X509_CERT_DIR``, ``BEARER_TOKEN_FILE``); ``stack.client_environment(token)`` is that alone;
+- ``stack.get(path, token)`` reads over https and returns status and body;
+- ``stack.inside(*command, environment=…)`` runs a program in the inner network;
+  ``stack.origin_url(path)`` is the origin there, ``stack.grid`` the certificates for it;
+- ``stack.meter.counters()`` → `Counters` (connections, open, up, down: bytes to and from the
+  origin); ``stack.meter.set(delay=0.02)`` one way in seconds, ``set(cut=True)`` refuses and breaks
+  every line, ``hang_up()`` breaks them once; ``stack.meter.payload()`` is every byte that went
+  towards the origin since the start of the meter;
+- ``stack.log("xcache")``, ``"xrootd-origin"``, ``"network"``; ``stack.kill(name)``,
+  ``stack.start(name)``, ``stack.restart(name)``, ``stack.pid(name)``; after the end of
+  ``"network"`` the servers end by themselves and are started again with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from af_hub.embedded.environment import part_environment
+from af_hub.embedded.guard import sweep
+from af_hub.embedded.layout import Layout
+from af_hub.embedded.logs import open_log
+from af_hub.embedded.network.part import holder_file, network_part
+from af_hub.embedded.parts import Part
+from af_hub.embedded.pki import ensure_pki
+from af_hub.embedded.secrets import create_secrets
+from af_hub.embedded.wiring import Ports
+from af_hub.embedded.xrootd.availability import (
+    installed_generation,
+    network_problem,
+    programs_problem,
+)
+from af_hub.embedded.xrootd.grid_pki import (
+    GridFiles,
+    ensure_grid_pki,
+    write_client_authorities,
+)
+from af_hub.embedded.xrootd.part import cache_part, origin_part
+from af_hub.facility import FacilityConfig, load
+from af_hub.facility.default import default_facility
+from testbed.iam import free_ports
+from testbed.require import require
+from testbed.storage import Issuer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ORIGIN_PORT = 1094
+METER_PORT = 1095
+PATIENCE = 60.0
+SERVERS = ("xrootd-origin", "xcache")
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What has crossed between cache and origin.
+
+    Parameters
+    ----------
+    connections
+        Connections that the cache has opened.
+    open
+        Those that are still there.
+    up, down
+        Bytes to the origin, and from it.
+    """
+
+    connections: int
+    open: int
+    up: int
+    down: int
+
+
+@dataclass
+class Meter:
+    """The proxy between cache and origin, see `testbed.meter`."""
+
+    control: Path
+    record: Path
+
+    def _send(self, **wanted: Any) -> Counters:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(PATIENCE)
+            line.connect(str(self.control))
+            line.sendall(json.dumps(wanted).encode() + b"\n")
+            with line.makefile() as answer:
+                return Counters(**json.loads(answer.readline()))
+
+    def counters(self) -> Counters:
+        """Return what has crossed so far."""
+        return self._send()
+
+    def set(self, *, delay: float | None = None, cut: bool | None = None) -> Counters:
+        """Set the one-way delay in seconds, cut the line or mend it."""
+        wanted = {"delay": delay, "cut": cut}
+        return self._send(**{name: value for name, value in wanted.items() if value is not None})
+
+    def hang_up(self) -> Counters:
+        """Break every connection once."""
+        return self._send(hang_up=True)
+
+    def payload(self) -> bytes:
+        """Return every byte that went towards the origin."""
+        self.counters()  # flushes
+        return self.record.read_bytes()
+
+
+@dataclass
+class Stack:
+    """The running servers; see the module's text."""
+
+    layout: Layout
+    facility: FacilityConfig
+    issuer: Issuer
+    parts: dict[str, Part]
+    instance: str
+    meter: Meter
+    port: int
+    https_port: int
+    audience: str
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    """Every token that was made, to be searched for where none may be."""
+
+    # --- addresses ---
+
+    def url(self, path: str) -> str:
+        """Return the address of a file at the cache, ``root://``."""
+        return f"root://127.0.0.1:{self.port}/{path}"
+
+    def https_url(self, path: str) -> str:
+        """Return the address of a file at the cache, https."""
+        return f"https://127.0.0.1:{self.https_port}{path}"
+
+    def origin_url(self, path: str) -> str:
+        """Return the address of a file at the origin, in the inner network only."""
+        return f"root://localhost:{ORIGIN_PORT}/{path}"
+
+    @property
+    def grid(self) -> GridFiles:
+        """Certificates of the grid kind."""
+        return GridFiles.of(self.layout)
+
+    # --- data and tokens ---
+
+    def write(self, path: str, content: bytes) -> Path:
+        """Put a file into the store; `path` begins with ``/store``."""
+        target = self.layout.storage / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return target
+
+    def token(self, scope: str = "storage.read:/store/cms", **claims: Any) -> str:
+        """Return a token for the cache; see `Issuer.token`."""
+        now = int(time.time())  # scitokens-cpp 0.7 refuses fractions of a second
+        usual = {"aud": self.audience, "iat": now, "nbf": now - 60, "exp": now + 600}
+        made = self.issuer.token(scope, **{**usual, **claims})
+        self.sent.append(made)
+        return made
+
+    def token_file(self, token: str) -> Path:
+        """Return a new file with a token, mode 0600."""
+        path = self.layout.state / f"token-{secrets.token_hex(6)}"
+        path.touch(mode=0o600)
+        path.write_text(token)
+        return path
+
+    # --- clients ---
+
+    def client_environment(self, token: str | None = None) -> dict[str, str]:
+        """Return the environment of a client on the host; without a token none is found."""
+        kept = {name: each for name, each in os.environ.items() if "TOKEN" not in name}
+        kept["X509_CERT_DIR"] = str(self.layout.certificates)
+        kept["BEARER_TOKEN_FILE"] = str(self.token_file(token)) if token else "/nonexistent"
+        kept["XRD_CONNECTIONRETRY"] = "1"
+        return kept
+
+    def client(
+        self, *command: str, token: str | None = None, check: bool = False
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a client on the host."""
+        return subprocess.run(
+            command,
+            env=self.client_environment(token),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=check,
+        )
+
+    def read(self, path: str, token: str | None) -> bytes:
+        """Read a file with xrdcp from the cache; fails with what xrdcp says."""
+        done = self.client("xrdcp", "-s", "-f", self.url(path), "-", token=token)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    def get(
+        self, path: str, token: str | None = None, *, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Read over https; returns status and body."""
+        request = urllib.request.Request(self.https_url(path), headers=headers or {})
+        if token is not None:
+            request.add_header("Authorization", f"Bearer {token}")
+        context = ssl.create_default_context(cafile=str(self.layout.ca_certificate))
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def inside(
+        self, *command: str, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a program in the inner network."""
+        return subprocess.run(
+            _enter(self.layout, command),
+            env=part_environment(self.instance, environment),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    # --- parts ---
+
+    def log(self, name: str) -> str:
+        """Return everything that a part has written."""
+        return self.layout.log(name).read_text(encoding="utf-8", errors="replace")
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a part; xrootd itself is its child."""
+        return self.processes[name].pid
+
+    def launch(self, name: str) -> None:
+        """Start a part without waiting for it."""
+        part = self.parts[name]
+        with open_log(self.layout.log(name)) as stream:
+            self.processes[name] = subprocess.Popen(
+                part.command,
+                env=part_environment(self.instance, part.environment),
+                cwd=self.layout.root,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, *names: str) -> None:
+        """Wait for parts that were launched."""
+
+        async def ready() -> None:
+            async with asyncio.timeout(PATIENCE):
+                for name in names:
+                    while not await self.parts[name].ready():
+                        code = self.processes[name].poll()
+                        assert code is None, f"{name} ended ({code}):\n{self.log(name)}"
+                        await asyncio.sleep(0.02)
+
+        asyncio.run(ready())
+
+    def start(self, *names: str) -> None:
+        """Start parts and wait for them."""
+        for name in names:
+            self.launch(name)
+        self.wait_until_ready(*names)
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to a part, wait for its end, and return its code."""
+        self.processes[name].send_signal(number)
+        return self.processes[name].wait(PATIENCE)
+
+    def restart(self, name: str) -> None:
+        """Stop a part as the supervisor does and start it again."""
+        self.kill(name, signal.SIGTERM)
+        if name == "network":
+            for each in (*SERVERS, "meter"):
+                self.processes[each].wait(PATIENCE)
+            self.start("network", *SERVERS, "meter")
+        else:
+            self.start(name)
+
+
+def _enter(layout: Layout, command: Sequence[str]) -> tuple[str, ...]:
+    holder = str(holder_file(layout))
+    return (
+        sys.executable,
+        "-m",
+        "af_hub.embedded.network.enter",
+        "--holder",
+        holder,
+        "--",
+        *command,
+    )
+
+
+def _meter_part(stack: Stack) -> Part:
+    meter = stack.meter
+    program = str(Path(__file__).with_name("meter.py"))
+    addresses = (str(METER_PORT), str(ORIGIN_PORT), str(meter.control), str(meter.record))
+
+    async def ready() -> bool:
+        return meter.control.exists()
+
+    return Part(
+        name="meter",
+        title="Meter",
+        command=_enter(stack.layout, (sys.executable, program, *addresses)),
+        ready=ready,
+    )
+
+
+def require_xrootd() -> None:
+    """Skip the test where XRootD cannot run."""
+    problem = programs_problem() or network_problem()
+    require("xrootd", problem is None, str(problem))
+
+
+def _prepare(issuer: Issuer, layout: Layout) -> Stack:
+    names = list(Ports.__dataclass_fields__)
+    ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
+    layout.facility_file.write_text(default_facility(ports))
+    facility = load(layout.facility_file)
+    identity = facility.identity.model_copy(
+        update={"issuer": issuer.url, "access_token_issuer": issuer.url.rstrip("/")}
+    )
+    facility = facility.model_copy(update={"identity": identity})
+    generation = installed_generation()
+    assert generation is not None
+    ensure_grid_pki(GridFiles.of(layout))
+    write_client_authorities(layout)
+    issuer_port = int(issuer.url.rstrip("/").rpartition(":")[2])
+    parts = (
+        network_part(layout, inward=(ports.xcache, ports.xcache_https), outward=(issuer_port,)),
+        origin_part(layout, ORIGIN_PORT),
+        cache_part(layout, facility, generation, origin_port=METER_PORT),
+    )
+    return Stack(
+        layout=layout,
+        facility=facility,
+        issuer=issuer,
+        parts={part.name: part for part in parts},
+        instance=secrets.token_hex(8),
+        meter=Meter(layout.state / "meter.sock", layout.state / "meter.bin"),
+        port=ports.xcache,
+        https_port=ports.xcache_https,
+        audience=facility.identity.audiences["storage"].audience,
+    )
+
+
+@contextmanager
+def started_stack(root: Path) -> Iterator[Stack]:
+    """Give running servers with their data below `root`; nothing of them is left afterwards."""
+    require_xrootd()
+    layout = Layout(root)
+    layout.create()
+    ensure_pki(layout)
+    create_secrets(layout)
+    issuer = Issuer(layout)
+    stack = _prepare(issuer, layout)
+    stack.parts["meter"] = _meter_part(stack)
+    try:
+        stack.start("network", *SERVERS, "meter")
+        yield stack
+    finally:
+        sweep(stack.instance, grace=2)
+        for process in stack.processes.values():
+            process.wait(PATIENCE)
+        issuer.server.shutdown()
+        issuer.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def xrootd_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Give the servers that all tests share; see the module's text."""
+    with started_stack(tmp_path_factory.mktemp("xrootd") / "data") as stack:
+        yield stack
