@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,6 +25,9 @@ from af_hub.embedded.rucio.part import own_rucio, rucio_part
 from af_hub.embedded.secrets import create_secrets
 from af_hub.embedded.storage.part import storage_part
 from af_hub.embedded.wiring import HERE, LOOPBACK, Ports, Wiring
+from af_hub.embedded.xrootd.availability import xrootd_problem
+from af_hub.embedded.xrootd.grid_pki import GridFiles, ensure_grid_pki, write_client_authorities
+from af_hub.embedded.xrootd.part import xrootd_parts
 from af_hub.errors import SetupError
 from af_hub.facility import FacilityConfig, load
 from af_hub.facility.default import default_facility
@@ -72,7 +76,7 @@ def wire(layout: Layout, *, host: str, port: int, facility_file: Path | None = N
         _require_gateway_at(facility, host, port)
         ports = choose_ports(ports_file, public=port, fixed=_named_ports(facility))
     keep_ports(ports_file, ports, host)
-    return Wiring(
+    wiring = Wiring(
         layout=layout,
         ports=ports,
         host=host,
@@ -80,6 +84,11 @@ def wire(layout: Layout, *, host: str, port: int, facility_file: Path | None = N
         facility=facility,
         facility_file=facility_file.resolve(),
     )
+    problem = xrootd_problem(wiring)
+    if problem is None:
+        ensure_grid_pki(GridFiles.of(layout))
+    write_client_authorities(layout)
+    return dataclasses.replace(wiring, xrootd_problem=problem)
 
 
 def _own_text(path: Path, ports_file: Path, ports: Ports, host: str) -> str | None:
@@ -118,12 +127,13 @@ def _require_gateway_at(facility: FacilityConfig, host: str, public: int) -> Non
 
 def _named_ports(facility: FacilityConfig) -> dict[str, int]:
     """Return the ports on this machine that an administrator's own file names."""
-    gateway = facility.compute.gateway
+    gateway, xcache = facility.compute.gateway, facility.xcache
+    web = [door.url for door in facility.storage if not door.address.is_root]
     named = {
         "iam_https": _loopback_port(facility.identity.issuer),
-        "storage": next(
-            (port for door in facility.storage if (port := _loopback_port(door.url))), None
-        ),
+        "storage": next((port for url in web if (port := _loopback_port(url))), None),
+        "xcache": next((_loopback_port(each.url) for each in facility.doors_of_the_cache()), None),
+        "xcache_https": _loopback_port(xcache.https) if xcache else None,
         "gateway_proxy_tcp": _loopback_port(gateway.proxy_address) if gateway else None,
     }
     return {name: port for name, port in named.items() if port is not None}
@@ -151,8 +161,13 @@ def assemble(wiring: Wiring) -> list[Part]:
         parts.append(iam_part(wiring))
     if uses_own_storage(wiring):
         parts.append(storage_part(wiring))
+    parts += xrootd_parts(wiring)
     if (rucio := own_rucio(wiring)) is not None:
-        parts.append(rucio_part(wiring, rucio, origin=False, filled=uses_own_storage(wiring)))
+        parts.append(
+            rucio_part(
+                wiring, rucio, origin=wiring.xrootd_problem is None, filled=uses_own_storage(wiring)
+            )
+        )
     if wiring.facility.compute.gateway is not None:
         parts += [gateway_proxy_part(wiring), gateway_part(wiring)]
     return [*parts, hub_part(wiring)]

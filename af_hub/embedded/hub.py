@@ -17,6 +17,7 @@ from af_hub.embedded.files import write_atomically
 from af_hub.embedded.parts import INSTANCE_VARIABLE, Part
 from af_hub.embedded.probe import answers
 from af_hub.embedded.wiring import LOOPBACK
+from af_hub.embedded.xrootd.availability import doors_left_out
 
 if TYPE_CHECKING:
     from af_hub.embedded.wiring import Wiring
@@ -35,7 +36,7 @@ def secret(path):
     return Path(path).read_text(encoding="ascii").strip()
 
 
-af_hub.configure(c, $facility_file, spawner="af-local")
+af_hub.configure(c, $facility_file, spawner="af-local", without=$without)
 
 # --- addresses: the proxy is a process of its own and outlives the hub ---
 c.JupyterHub.bind_url = c.JupyterHub.public_url = $public_url
@@ -117,6 +118,7 @@ def _config_text(wiring: Wiring) -> str:
     layout, ports = wiring.layout, wiring.ports
     values: dict[str, object] = {
         "facility_file": str(wiring.facility_file),
+        "without": doors_left_out(wiring),
         "public_url": f"{wiring.public_url}/",
         "authorize_url": wiring.authorize_url,
         "hub_url": f"http://{LOOPBACK}:{ports.hub}",

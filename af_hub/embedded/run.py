@@ -86,6 +86,7 @@ def run(options: Options) -> None:
             if own_rucio(wiring):
                 prepare_rucio(screen.step)
             screen.warn_if_open(wiring)
+            screen.say_data(wiring)
             asyncio.run(_serve(wiring, begin))
 
 

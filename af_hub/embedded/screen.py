@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from af_hub.embedded.assembly import uses_development_iam
+from af_hub.embedded.assembly import uses_development_iam, uses_own_storage
 from af_hub.embedded.iam.people import DEMO_PASSWORD, DEMO_PEOPLE
 from af_hub.embedded.wiring import is_loopback
+from af_hub.embedded.xrootd.availability import has_own_cache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,12 @@ def warn_if_open(wiring: Wiring) -> None:
             f"!!! WARNING: everybody who reaches {wiring.public_url} can log in and run programs "
             "as you. The passwords are public, and nothing is encrypted."
         )
+
+
+def say_data(wiring: Wiring) -> None:
+    """Say why XRootD does not run, where it was to be expected."""
+    if wiring.xrootd_problem and (has_own_cache(wiring) or uses_own_storage(wiring)):
+        step(f"Experiment data by WebDAV only: {wiring.xrootd_problem}")
 
 
 def ready(wiring: Wiring, parts: Sequence[Part], *, seconds: float) -> None:

@@ -86,6 +86,8 @@ class Wiring:
         The parsed facility file.
     facility_file
         Where `facility` was read from.
+    xrootd_problem
+        Why origin and cache do not run on this machine, as the end of a sentence; None: they do.
     """
 
     layout: Layout
@@ -94,6 +96,7 @@ class Wiring:
     instance: str
     facility: FacilityConfig
     facility_file: Path
+    xrootd_problem: str | None = None
 
     @property
     def public_url(self) -> str:

@@ -43,6 +43,19 @@ def has_own_cache(wiring: Wiring) -> bool:
     return any(door.url.startswith(f"{wiring.xcache_url}/") for door in doors)
 
 
+def doors_left_out(wiring: Wiring) -> tuple[str, ...]:
+    """Return the names of the storage doors that lead nowhere because XRootD does not run.
+
+    Parameters
+    ----------
+    wiring
+        The facility.
+    """
+    if wiring.xrootd_problem is None or not has_own_cache(wiring):
+        return ()
+    return tuple(door.name for door in wiring.facility.doors_of_the_cache())
+
+
 def facility_problem(wiring: Wiring) -> str | None:
     """Return what the facility file lacks for a cache on this machine."""
     facility = wiring.facility

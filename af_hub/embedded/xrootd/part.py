@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from af_hub.embedded.files import write_atomically
 from af_hub.embedded.network.enter import Bind
 from af_hub.embedded.network.holder import is_listening
-from af_hub.embedded.network.part import holder_file
+from af_hub.embedded.network.part import holder_file, network_part
 from af_hub.embedded.parts import Part
 from af_hub.embedded.xrootd import places
+from af_hub.embedded.xrootd.availability import installed_generation
 from af_hub.embedded.xrootd.grid_pki import GridFiles, ensure_grid_pki
 from af_hub.embedded.xrootd.handshake import speaks_xrootd
 from af_hub.embedded.xrootd.origin import render_origin
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from af_hub.embedded.layout import Layout
+    from af_hub.embedded.wiring import Wiring
     from af_hub.embedded.xrootd.places import ServerFolders
     from af_hub.facility import FacilityConfig
     from af_hub.xcache.versions import Generation
@@ -32,6 +34,29 @@ ORIGIN_HOST = "localhost"
 COMMAND = ("xrootd", "-c", str(places.CONFIG / "xrootd.cf"))
 
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+
+
+def xrootd_parts(wiring: Wiring) -> list[Part]:
+    """Return network, origin and cache, their configuration written; none where they cannot run.
+
+    Parameters
+    ----------
+    wiring
+        The facility.
+    """
+    generation = installed_generation()
+    if wiring.xrootd_problem is not None or generation is None:
+        return []
+    port, https_port = cache_ports(wiring.facility)
+    return [
+        network_part(
+            wiring.layout,
+            inward=(port,) if https_port is None else (port, https_port),
+            outward=(wiring.ports.iam_https,),
+        ),
+        origin_part(wiring.layout, inner_origin_port(wiring.facility)),
+        cache_part(wiring.layout, wiring.facility, generation),
+    ]
 
 
 def origin_part(layout: Layout, port: int) -> Part:
