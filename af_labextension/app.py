@@ -28,7 +28,7 @@ from .clusters.handlers import GATEWAY
 from .clusters.handlers import handlers as cluster_handlers
 from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
-from .data.webdav import WebDAV
+from .data.sources import Sources
 from .hub import HubAddress, HubClient
 from .rucio import handlers as rucio_handlers
 from .rucio.client import RucioClient
@@ -77,7 +77,8 @@ class FacilityExtension(ExtensionApp):
         Storage to show, instead of what the hub tells.
 
         A list of dictionaries with ``name`` (letters, digits, ``.``, ``_``, ``-``), ``title``,
-        ``url`` (``https://host[:port]/folder``) and ``audience`` (name of the audience that the
+        ``url`` (``https://host[:port]/folder`` or
+        ``root://host[:port]//folder``) and ``audience`` (name of the audience that the
         tokens must have; ``None`` for a door that is open to all)::
 
             c.FacilityExtension.storage_doors = [
@@ -198,7 +199,7 @@ class FacilityExtension(ExtensionApp):
                 )
         else:
             self._tokens = FileTokenProvider(path)
-        self._webdav = WebDAV(self._tokens)
+        self._sources = Sources(self._tokens)
         self._rucio_place = RucioPlace(
             self._fixed_rucio(),
             rules_from(list(self.cache_rules)),
@@ -210,7 +211,7 @@ class FacilityExtension(ExtensionApp):
                 names.TOKENS: self._tokens,
                 names.KEEPER: self._keeper,
                 names.DOORS: self._doors,
-                names.WEBDAV: self._webdav,
+                names.SOURCES: self._sources,
                 names.RUCIO_PLACE: self._rucio_place,
                 names.RUCIO: RucioClient(self._rucio_place, self._tokens),
             }
@@ -275,7 +276,7 @@ class FacilityExtension(ExtensionApp):
             gateway = self.serverapp.web_app.settings.get(GATEWAY)
             if gateway is not None:
                 gateway.close()
-        await self._webdav.close()
+        await self._sources.close()
         await self._tokens.close()
         if self._hub is not None:
             self._hub.close()

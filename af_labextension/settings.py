@@ -14,8 +14,8 @@ KEEPER = "af_token_keeper"
 DOORS = "af_doors"
 """`af_labextension.data.doors.Doors`."""
 
-WEBDAV = "af_webdav"
-"""`af_labextension.data.webdav.WebDAV`."""
+SOURCES = "af_sources"
+"""`af_labextension.data.sources.Sources`."""
 
 RUCIO = "af_rucio"
 """`af_labextension.rucio.client.RucioClient`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from af_labextension.errors import LabError, Refused
@@ -16,10 +16,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FOLDER = re.compile(r"[A-Za-z0-9/._~:@+=,-]*")
 _DEFAULT_PORT = {"https": 443, "http": 80}
 
+Kind = Literal["webdav", "xrootd"]
+"""The protocol of a door."""
+
+_KINDS: dict[str, Kind] = {"https": "webdav", "http": "webdav", "root": "xrootd", "roots": "xrootd"}
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One WebDAV door.
+    """One door: WebDAV or XRootD.
 
     Parameters
     ----------
@@ -28,7 +33,8 @@ class Door:
     title
         What the user reads.
     url
-        Address of the door's top folder: host in lower case, no default port, no slash at the end.
+        Address of the door's top folder: host in lower case, no slash at the end; of WebDAV without
+        the default port, of XRootD with two slashes before the path.
     audience
         Name of the audience that its tokens need; ``None``: the door is open to all.
     """
@@ -38,9 +44,14 @@ class Door:
     url: str
     audience: str | None
 
+    @property
+    def kind(self) -> Kind:
+        """The protocol that the door speaks."""
+        return _KINDS[self.url.partition(":")[0]]
+
     def as_json(self) -> dict[str, str]:
         """Return the row of ``GET af/storage``."""
-        return {"name": self.name, "title": self.title, "url": self.url}
+        return {"name": self.name, "title": self.title, "url": self.url, "kind": self.kind}
 
 
 def door_from(entry: Mapping[str, Any]) -> Door:
@@ -59,14 +70,17 @@ def door_from(entry: Mapping[str, Any]) -> Door:
         raise ValueError(f"storage door {name}: url is missing")  # noqa: TRY004 - of a document
     parts = urlsplit(url)
     if (
-        parts.scheme not in {"https", "http"}
+        parts.scheme not in _KINDS
         or not parts.hostname
         or parts.query
         or parts.fragment
         or "@" in parts.netloc
         or not _FOLDER.fullmatch(parts.path)
     ):
-        raise ValueError(f"storage door {name}: url must be https://host[:port]/folder")
+        raise ValueError(
+            f"storage door {name}: url must be https://host[:port]/folder or"
+            " root://host[:port]//folder"
+        )
     if audience is not None and (not isinstance(audience, str) or not audience):
         raise ValueError(f"storage door {name}: audience must be a name")
     if audience is not None and parts.scheme == "http" and not _loopback(parts.hostname):
@@ -76,8 +90,13 @@ def door_from(entry: Mapping[str, Any]) -> Door:
 
 
 def _canonical(parts: SplitResult) -> str:
-    """Write a URL as HTTP clients do, so that "begins with the door's URL" can be tested on text."""
+    """Write a URL as its clients do, so that "begins with the door's URL" can be tested on text."""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    if _KINDS[parts.scheme] == "xrootd":
+        # the port stays as it is written: addresses from elsewhere are compared with the door's
+        port = "" if parts.port is None else f":{parts.port}"
+        folder = parts.path.strip("/")
+        return f"{parts.scheme}://{host}{port}/" + (f"/{folder}" if folder else "")
     port = "" if parts.port in {None, _DEFAULT_PORT[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 

@@ -1,7 +1,8 @@
-"""``GET af/storage…``: doors, folders, reading code."""
+"""``af/storage…``: doors, folders, sizes, reading code."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,15 @@ from af_labextension import settings
 from af_labextension.errors import BadRequest, LabError
 from af_labextension.handler import FacilityHandler
 
-from .paths import normalise, url_of
-from .snippets import reading_code
+from .paths import is_name, normalise
+from .snippets import address_of, library_named, reading_code
 
 if TYPE_CHECKING:
-    from .doors import Doors
-    from .webdav import WebDAV
+    from .doors import Door, Doors
+    from .sources import Sources
+
+MOST_NAMES = 200
+"""Names of one ``stat``: more than any screen shows."""
 
 
 class StorageHandler(FacilityHandler):
@@ -31,6 +35,12 @@ class StorageHandler(FacilityHandler):
         """The doors that this Lab knows."""
         doors: Doors = self.settings[settings.DOORS]
         return doors
+
+    @property
+    def sources(self) -> Sources:
+        """What looks into the doors."""
+        sources: Sources = self.settings[settings.SOURCES]
+        return sources
 
     def path_argument(self) -> str:
         """Return the query's ``path`` in its one form; tornado's own reader would change names.
@@ -53,12 +63,14 @@ class DoorsHandler(StorageHandler):
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Answer ``{"doors": [{"name", "title", "url"}]}``."""
+        """Answer ``{"doors": [{"name", "title", "url", "kind"}]}``."""
         self.finish({"doors": [door.as_json() for door in await self.doors.all()]})
 
 
 class ListHandler(StorageHandler):
     """``GET af/storage/<door>/list?path=``."""
+
+    _listing: asyncio.Task[None] | None = None
 
     @authenticated
     @authorized
@@ -69,35 +81,67 @@ class ListHandler(StorageHandler):
         """
         path = self.path_argument()
         door = await self.doors.find(door_name)
-        webdav: WebDAV = self.settings[settings.WEBDAV]
+        listing = asyncio.create_task(self._list(door, path))
+        self._listing = listing
+        try:
+            await listing
+        except asyncio.CancelledError:
+            if not listing.cancelled():
+                listing.cancel()
+                raise
+            # the browser went to another folder
+
+    def on_connection_close(self) -> None:
+        """Stop the listing when the browser leaves, also while the storage is still thinking."""
+        if self._listing is not None:
+            self._listing.cancel()
+
+    async def _list(self, door: Door, path: str) -> None:
+        """Send the rows of a folder and the last line."""
         count = left_out = 0
         try:
-            async with aclosing(webdav.entries(door, path)) as batches:
-                async for batch in batches:
-                    count += len(batch.entries)
-                    left_out = batch.left_out
-                    await self._rows([entry.as_json() for entry in batch.entries])
+            async with aclosing(self.sources.of(door).pages(door, path)) as pages:
+                async for page in pages:
+                    count += page.count
+                    left_out = page.left_out
+                    await self._lines(page.ndjson)
         except LabError as error:
             if not count:
                 raise
             self.log_exception(type(error), error, None)
-            await self._rows([{"error": error.as_json()}])
+            await self._lines(_line({"error": error.as_json()}))
         except StreamClosedError:
-            return  # the browser went to another folder
+            return
         else:
-            await self._rows([{"done": True, "count": count, "left_out": left_out}])
+            await self._lines(_line({"done": True, "count": count, "left_out": left_out}))
         self.finish(set_content_type="application/x-ndjson")
 
-    async def _rows(self, rows: list[dict[str, Any]]) -> None:
-        """Send rows, and wait until the browser took them: memory stays small."""
-        if rows:
+    async def _lines(self, lines: bytes) -> None:
+        """Send lines, and wait until the browser took them: memory stays small."""
+        if lines:
             self.set_header("Content-Type", "application/x-ndjson")
-            self.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            self.write(lines)
             await self.flush()
 
 
+class StatHandler(StorageHandler):
+    """``POST af/storage/<door>/stat``."""
+
+    @authenticated
+    @authorized
+    async def post(self, door_name: str) -> None:
+        """Take ``{"path", "names"}``, answer ``{"entries": [{"name", "type", "size", "modified"}]}``.
+
+        Names that are gone are left out.
+        """
+        body = self.get_json_body()
+        path, names = _stat_arguments(body)
+        door = await self.doors.find(door_name)
+        self.finish({"entries": await self.sources.of(door).stat(door, path, names)})
+
+
 class CodeHandler(StorageHandler):
-    """``GET af/storage/<door>/code?path=``."""
+    """``GET af/storage/<door>/code?path=&library=``."""
 
     @authenticated
     @authorized
@@ -105,7 +149,34 @@ class CodeHandler(StorageHandler):
         """Answer ``{"code", "url"}``."""
         path = self.path_argument()
         door = await self.doors.find(door_name)
-        self.finish({"code": reading_code(door, path), "url": url_of(door.url, path)})
+        library = library_named(self.get_argument("library", "uproot"))
+        code = reading_code(door, path, library)
+        self.finish({"code": code, "url": address_of(door, path)})
+
+
+def _stat_arguments(body: Any) -> tuple[str, list[str]]:
+    """Check what the browser sent.
+
+    Raises
+    ------
+    BadRequest
+        ``bad-path`` or ``bad-names``.
+    """
+    if not isinstance(body, dict) or not isinstance(body.get("path"), str):
+        raise BadRequest("bad-path", "The request names no path.")
+    names = body.get("names")
+    if (
+        not isinstance(names, list)
+        or len(names) > MOST_NAMES
+        or not all(isinstance(name, str) and len(name) <= 1024 and is_name(name) for name in names)
+    ):
+        raise BadRequest("bad-names", f"The request needs a list of at most {MOST_NAMES} names.")
+    return normalise(body["path"]), names
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    """Write one row."""
+    return json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
 
 
 def handlers() -> list[tuple[str, type[FacilityHandler]]]:
@@ -113,5 +184,6 @@ def handlers() -> list[tuple[str, type[FacilityHandler]]]:
     return [
         (r"/af/storage", DoorsHandler),
         (r"/af/storage/([^/]+)/list", ListHandler),
+        (r"/af/storage/([^/]+)/stat", StatHandler),
         (r"/af/storage/([^/]+)/code", CodeHandler),
     ]

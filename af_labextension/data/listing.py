@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from af_labextension.errors import NotAnswering
 
-from .paths import is_printable, quoted_segment
+from .paths import is_name, quoted_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,7 +177,7 @@ class Listing:
         if unquote_to_bytes(folder).rstrip(b"/") != self._folder:
             return
         name = raw.decode("utf-8", "replace")
-        if self.count >= self._limit or not _is_name(name):
+        if self.count >= self._limit or not is_name(name):
             self.left_out += 1
             return
         self.count += 1
@@ -190,11 +190,6 @@ class Listing:
                 url=f"{self._url}/{quoted_segment(segment)}",
             )
         )
-
-
-def _is_name(name: str) -> bool:
-    """Tell whether a name can be part of a path that we would take back."""
-    return name not in {"", ".", ".."} and "/" not in name and is_printable(name)
 
 
 def _size(text: str) -> int | None:

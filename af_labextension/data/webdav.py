@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from af_labextension.errors import LabError, NotAnswering, Refused
+from af_labextension.errors import BadRequest, LabError, NotAnswering, Refused
 from af_labextension.http import HttpClient, without_query
 
 from .listing import PROPFIND_BODY, Entry, Listing
@@ -49,6 +50,17 @@ class Batch:
     entries: tuple[Entry, ...]
     left_out: int
 
+    @property
+    def count(self) -> int:
+        """How many entries."""
+        return len(self.entries)
+
+    @property
+    def ndjson(self) -> bytes:
+        """The entries as rows for the browser."""
+        rows = (json.dumps(entry.as_json(), ensure_ascii=False) + "\n" for entry in self.entries)
+        return "".join(rows).encode("utf-8")
+
 
 class _TokenRefused(Refused):
     """The door did not take the token."""
@@ -70,7 +82,7 @@ class WebDAV:
         self._http = HttpClient(ca_file=ca_file, max_body_size=LARGEST_LISTING)
         self._requests: set[asyncio.Task[int]] = set()
 
-    async def entries(self, door: Door, path: str) -> AsyncGenerator[Batch, None]:
+    async def pages(self, door: Door, path: str) -> AsyncGenerator[Batch, None]:
         """Give the entries of a folder, in batches as they come over the wire.
 
         A token that the door refuses is replaced once; a connection that fails before the first
@@ -108,6 +120,21 @@ class WebDAV:
                 await asyncio.sleep(0.3)
             else:
                 return
+
+    async def stat(
+        self,
+        door: Door,
+        path: str,  # noqa: ARG002 - as the other protocol has it
+        names: list[str],  # noqa: ARG002
+    ) -> list[dict[str, Any]]:
+        """Refuse: rows of WebDAV tell everything at once.
+
+        Raises
+        ------
+        BadRequest
+            ``no-stat``.
+        """
+        raise BadRequest("no-stat", f"{door.title} tells sizes with its listing.")
 
     async def _another(self, audience: str, token: Token, refusal: _TokenRefused) -> Token:
         """Get a newer token in place of a refused one."""

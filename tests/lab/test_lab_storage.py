@@ -70,8 +70,12 @@ async def refusal(lab: LabServer, path: str = "/") -> tuple[int, str, str]:
 async def test_doors_are_told_as_the_hub_names_them(start: Start) -> None:
     lab = await start("https://127.0.0.1:1/store/")
     answer = await lab.fetch("af/storage")
-    assert json.loads(answer.body) == {
-        "doors": [{"name": "demo", "title": "Demo storage", "url": "https://127.0.0.1:1/store"}]
+    (door,) = json.loads(answer.body)["doors"]
+    assert door == {
+        "name": "demo",
+        "title": "Demo storage",
+        "url": "https://127.0.0.1:1/store",
+        "kind": "webdav",
     }
 
 
