@@ -34,8 +34,10 @@ from .rucio import handlers as rucio_handlers
 from .rucio.client import RucioClient
 from .rucio.rules import rules_from
 from .rucio.settings import RucioPlace, RucioServer, from_rucio_jupyterlab, server_from
+from .rucio.terminal import TerminalConfig
 from .secret import Secret
 from .tokens import handlers as token_handlers
+from .tokens.audience_files import AudienceFiles
 from .tokens.bearer_file import BearerFile
 from .tokens.file_provider import FileTokenProvider
 from .tokens.keeper import TokenKeeper
@@ -101,6 +103,28 @@ class FacilityExtension(ExtensionApp):
         """,
     ).tag(config=True)
 
+    audience_token_folder = Unicode(
+        help="""
+        Folder for a token file of each audience: ``<folder>/<audience>``.
+
+        With a hub the extension keeps one for each audience that storage or Rucio use, as it keeps
+        `bearer_token_file`. Programs that speak to something else than the first storage find
+        their token here; Rucio's client does. The default is the environment variable
+        ``AF_TOKEN_DIR``; empty means that none are kept.
+        """,
+    ).tag(config=True)
+
+    rucio_config_file = Unicode(
+        help="""
+        Configuration of Rucio's client, so that ``rucio whoami`` works in a terminal at once.
+
+        The extension writes it where the facility has Rucio and `audience_token_folder` is kept,
+        but never over a file that it did not make. The default is the environment variable
+        ``RUCIO_CONFIG``, unless there is ``RUCIO_HOME``: a user who has set that has a
+        configuration already. Empty means that none is written.
+        """,
+    ).tag(config=True)
+
     rucio_url = Unicode(
         help="""
         Address of Rucio's REST interface, instead of the one that the hub tells.
@@ -157,6 +181,14 @@ class FacilityExtension(ExtensionApp):
     def _default_bearer_token_file(self) -> str:
         return os.environ.get("BEARER_TOKEN_FILE", "")
 
+    @default("audience_token_folder")
+    def _default_audience_token_folder(self) -> str:
+        return os.environ.get("AF_TOKEN_DIR", "")
+
+    @default("rucio_config_file")
+    def _default_rucio_config_file(self) -> str:
+        return "" if "RUCIO_HOME" in os.environ else os.environ.get("RUCIO_CONFIG", "")
+
     @validate("storage_doors")
     def _valid_doors(self, proposal: Any) -> Any:
         for entry in proposal["value"]:
@@ -205,6 +237,7 @@ class FacilityExtension(ExtensionApp):
             rules_from(list(self.cache_rules)),
             self._hub.lab_config if self._hub else None,
         )
+        self._kept = self._make_kept()
         self.settings.update(
             {
                 names.HUB: self._hub,
@@ -216,6 +249,25 @@ class FacilityExtension(ExtensionApp):
                 names.RUCIO: RucioClient(self._rucio_place, self._tokens),
             }
         )
+
+    def _make_kept(self) -> list[AudienceFiles | TerminalConfig]:
+        """Return the keepers of the files for programs in terminals and notebooks."""
+        if self._hub is None or not self.audience_token_folder:
+            return []
+        folder = Path(self.audience_token_folder)
+        kept: list[AudienceFiles | TerminalConfig] = [
+            AudienceFiles(self._tokens, folder, self._audiences)
+        ]
+        if self.rucio_config_file:
+            path, bundle = Path(self.rucio_config_file), os.environ.get("REQUESTS_CA_BUNDLE")
+            kept.append(TerminalConfig(self._rucio_place, path, folder, bundle))
+        return kept
+
+    async def _audiences(self) -> set[str]:
+        """Return the names of the audiences that storage and Rucio use."""
+        used = {door.audience for door in await self._doors.all()}
+        used.add(await self._rucio_place.audience())
+        return {audience for audience in used if audience is not None}
 
     def _fixed_rucio(self) -> RucioServer | None:
         """Return the Rucio that this Lab's settings name, if they do.
@@ -264,14 +316,18 @@ class FacilityExtension(ExtensionApp):
             self.handlers.extend(cluster_handlers(self.serverapp.web_app.settings))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
-        """Begin to keep the token file, once the loop runs."""
+        """Begin to keep the files, once the loop runs."""
         if self._keeper is not None:
             self._keeper.start()
+        for kept in self._kept:
+            kept.start()
 
     async def stop_extension(self) -> None:
         """Stop what runs in the background."""
         if self._keeper is not None:
             await self._keeper.stop()
+        for kept in reversed(self._kept):
+            await kept.stop()
         if self.serverapp is not None:
             gateway = self.serverapp.web_app.settings.get(GATEWAY)
             if gateway is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs
 
 from jupyter_server.auth.decorator import authorized
@@ -13,11 +14,14 @@ from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
 from af_labextension import settings
+from af_labextension.data.snippets import library_named
 from af_labextension.errors import BadRequest, LabError
 from af_labextension.handler import FacilityHandler
 
 from .client import MOST_DIDS
 from .model import (
+    COLLECTIONS,
+    KINDS,
     SEARCH_LIMIT,
     SEARCH_TYPES,
     checked_scope,
@@ -26,17 +30,17 @@ from .model import (
     file_row,
     search_pattern,
 )
+from .reading import Reader
 from .refusals import garbage
-from .rules import file_replicas
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from af_labextension.data.doors import Doors
-
     from .client import Batch, RucioClient
     from .model import Did
     from .settings import RucioPlace
+
+_Choice = TypeVar("_Choice", bound=str)
 
 MOST_CHILDREN = 1_000_000
 """Rows of one list: more is no list that anybody looks at."""
@@ -57,6 +61,11 @@ class RucioHandler(FacilityHandler):
         place: RucioPlace = self.settings[settings.RUCIO_PLACE]
         return place
 
+    @property
+    def reader(self) -> Reader:
+        """Finds replicas and writes code."""
+        return Reader(self.rucio, self.place, self.settings[settings.DOORS])
+
     def argument(self, name: str, default: str = "") -> str:
         """Return a value of the query to the letter; tornado's own reader would strip it.
 
@@ -71,7 +80,7 @@ class RucioHandler(FacilityHandler):
             raise BadRequest("bad-query", "This question is not UTF-8.") from error
         return query.get(name, [default])[-1]
 
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+    def choice(self, name: str, choices: tuple[_Choice, ...], default: str = "") -> _Choice:
         """Return a value of the query that is one of a few.
 
         Raises
@@ -80,9 +89,10 @@ class RucioHandler(FacilityHandler):
             ``bad-query``.
         """
         value = self.argument(name, default)
-        if value not in choices:
-            raise BadRequest("bad-query", f"{name} must be one of: {', '.join(choices)}.")
-        return value
+        for choice in choices:
+            if value == choice:
+                return choice
+        raise BadRequest("bad-query", f"{name} must be one of: {', '.join(choices)}.")
 
     def did(self) -> Did:
         """Return the DID that the query names."""
@@ -210,7 +220,7 @@ class ChildrenHandler(RowsHandler):
     async def get(self) -> None:
         """Stream a container's contents, or a dataset's files with their events."""
         did = self.did()
-        if self.choice("type", ("container", "dataset"), "") == "container":
+        if self.choice("type", COLLECTIONS) == "container":
             await self.stream(self.rucio.contents(did), collection_row, MOST_CHILDREN)
         else:
             await self.stream(self.rucio.files(did), file_row, MOST_CHILDREN)
@@ -224,18 +234,8 @@ class ReplicasHandler(RucioHandler):
     async def post(self) -> None:
         """Answer ``{"replicas": […]}`` for ``{"dids": [{"scope", "name"}]}``."""
         dids = self._dids()
-        rules = await self.place.rules()
-        doors: Doors = self.settings[settings.DOORS]
-        known = await doors.all()
-        found: list[dict[str, Any]] = []
-        if dids:
-            async with aclosing(self.rucio.replicas(dids)) as batches:
-                async for batch in batches:
-                    try:
-                        found += [file_replicas(row, rules, known).as_json() for row in batch]
-                    except ValueError as error:
-                        raise garbage(str(error)) from error
-        self.finish({"replicas": found})
+        found = await self.reader.replicas(dids) if dids else []
+        self.finish({"replicas": [entry.as_json() for entry in found]})
 
     def _dids(self) -> list[Did]:
         body = self.get_json_body()
@@ -247,6 +247,27 @@ class ReplicasHandler(RucioHandler):
         return [did_from(entry.get("scope"), entry.get("name")) for entry in entries]
 
 
+class CodeHandler(RucioHandler):
+    """``GET af/rucio/code?scope=&name=&type=&library=``."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer ``{"code", "url", "files", "left_out", "fileset"}``."""
+        if self.request.headers.get("Sec-Fetch-Site") == "cross-site":
+            # it may write a file, which no foreign page shall make a browser ask for
+            raise BadRequest("cross-site", "This can be asked from the Lab only.")
+        did = self.did()
+        kind = self.choice("type", KINDS)
+        library = library_named(self.argument("library", "uproot"))
+        reading = await self.reader.code(did, kind, library, self._root())
+        self.finish(reading.as_json())
+
+    def _root(self) -> Path:
+        """Return the folder that the Lab shows."""
+        return Path(self.settings["server_root_dir"]).expanduser()
+
+
 def handlers() -> list[tuple[str, type[FacilityHandler]]]:
     """Return the routes, relative to the server's base URL."""
     return [
@@ -255,4 +276,5 @@ def handlers() -> list[tuple[str, type[FacilityHandler]]]:
         (r"/af/rucio/search", SearchHandler),
         (r"/af/rucio/children", ChildrenHandler),
         (r"/af/rucio/replicas", ReplicasHandler),
+        (r"/af/rucio/code", CodeHandler),
     ]

@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quoted
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
 from af_labextension.data.paths import is_printable
@@ -29,13 +29,14 @@ SEARCH_LIMIT = 1000
 Kind = Literal["container", "dataset", "file"]
 """What a DID is."""
 
+KINDS: tuple[Kind, ...] = get_args(Kind)
+COLLECTIONS: tuple[Kind, ...] = ("container", "dataset")
+
 SEARCH_TYPES = ("collection", "container", "dataset", "file", "all")
 """Values of ``type`` that Rucio's search takes (``list_dids`` of its metadata plugins)."""
 
 _KINDS: dict[object, Kind] = {
-    name: kind
-    for kind in ("container", "dataset", "file")
-    for name in (kind, kind.upper(), kind[0].upper())
+    name: kind for kind in KINDS for name in (kind, kind.upper(), kind[0].upper())
 }
 
 
