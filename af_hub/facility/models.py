@@ -61,6 +61,20 @@ class FacilityConfig(Model):
             found.append("compute.gateway is null: compute.types have no effect.")
         return (*found, *data_warnings(self))
 
+    def require_xcache(self) -> XCache:
+        """Return the section ``xcache``.
+
+        Raises
+        ------
+        ConfigError
+            ``no-xcache`` if the file has none.
+        """
+        if self.xcache is None:
+            raise ConfigError(
+                "no-xcache", "The facility file has no section xcache: say there what to cache."
+            )
+        return self.xcache
+
     def doors_of_the_cache(self) -> tuple[StorageDoor, ...]:
         """List the storage doors that lead to the facility's own XCache."""
         names = () if self.xcache is None else self.xcache.doors
@@ -84,9 +98,12 @@ class FacilityConfig(Model):
         kept = tuple(door for door in self.storage if door.name not in names)
         gone = {door.address.place for door in self.storage} - {door.address.place for door in kept}
         rules = tuple(rule for rule in self.cache.rules if rule.target.place not in gone)
-        lost = self.xcache is not None and set(self.xcache.doors) <= set(names)
-        if lost and self.xcache is not None and self.xcache.https_address is not None:
-            https = self.xcache.https_address.place
-            rules = tuple(rule for rule in rules if rule.target.place != https)
-        changes = {"storage": kept, "cache": Cache(rules=rules)}
-        return self.model_copy(update={**changes, **({"xcache": None} if lost else {})})
+        xcache = self.xcache
+        if xcache is not None and set(xcache.doors) <= set(names):
+            https = xcache.https_address
+            rules = tuple(
+                rule for rule in rules if https is None or rule.target.place != https.place
+            )
+            xcache = None
+        changes = {"storage": kept, "cache": Cache(rules=rules), "xcache": xcache}
+        return self.model_copy(update=changes)

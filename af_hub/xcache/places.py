@@ -9,10 +9,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from af_hub.errors import ConfigError
+from af_hub.xcache.versions import generation_of, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from af_hub.facility import FacilityConfig
     from af_hub.xcache.versions import Generation
 
 # XRootD's configuration splits at spaces, knows no quoting and replaces $names
@@ -115,16 +117,23 @@ def _is_port(text: str) -> bool:
     return re.fullmatch(r"[0-9]{1,5}", text) is not None and 0 < int(text) < 65536
 
 
-def production_places(*, port: int, https_port: int | None, origin: str) -> Places:
+def production_places(facility: FacilityConfig) -> Places:
     """Return the places of the XCache image, and of a host that follows it.
 
     Parameters
     ----------
-    port, https_port, origin
-        As in `Places`.
+    facility
+        Its doors and its section ``xcache`` say the ports, the origin and the version.
+
+    Raises
+    ------
+    ConfigError
+        ``no-xcache`` if the facility file has no such section.
     """
+    xcache = facility.require_xcache()
     configuration, state = PurePosixPath("/etc/xrootd"), PurePosixPath("/var/cache/xcache")
     security = PurePosixPath("/etc/grid-security")
+    https, origin = xcache.https_address, xcache.origin_address
     return Places(
         admin=PurePosixPath("/run/xrootd"),
         data=state / "data",
@@ -138,7 +147,8 @@ def production_places(*, port: int, https_port: int | None, origin: str) -> Plac
         key_cache=PurePosixPath("/var/cache/scitokens"),
         scitokens=configuration / "scitokens.cfg",
         authdb=configuration / "authdb",
-        port=port,
-        https_port=https_port,
-        origin=origin,
+        port=facility.doors_of_the_cache()[0].address.port,
+        https_port=None if https is None else https.port,
+        origin=f"{'roots://' if origin.scheme == 'roots' else ''}{origin.host}:{origin.port}",
+        generation=generation_of(parse_version(xcache.xrootd)),
     )

@@ -6,7 +6,6 @@ Each line's reason stands in ``docs/administrator/xcache.md``.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -31,8 +30,8 @@ GROUPS: Final = "authdb"
 """Name of the file that says what groups may read."""
 
 _LONGEST: Final = 190
-"""Longest line of scitokens.cfg, in bytes: its parser (inih in XRootD) reads 199 at a time and
-takes the rest for a line of its own."""
+"""Longest line of scitokens.cfg, in bytes: its parser (XRootD's copy of inih) reads 199 at a time
+and takes the rest for a line of its own. Continued lines are not understood by 5.5.3."""
 
 _HEAD: Final = (
     "# Written by `analysis-facility values --for xcache`; change the facility file instead.\n"
@@ -76,11 +75,7 @@ def render(facility: FacilityConfig, places: Places) -> XCacheFiles:
         ``no-xcache`` if the facility file has no such section, ``xcache-value`` if a value
         cannot stand in XRootD's configuration.
     """
-    xcache = facility.xcache
-    if xcache is None:
-        raise ConfigError(
-            "no-xcache", "The facility file has no section xcache: say there what to cache."
-        )
+    xcache = facility.require_xcache()
     return XCacheFiles(
         {
             MAIN: _main(facility, xcache, places),
@@ -92,20 +87,17 @@ def render(facility: FacilityConfig, places: Places) -> XCacheFiles:
 
 def audiences(facility: FacilityConfig) -> tuple[str, ...]:
     """List the audiences that the cache accepts: those of its doors, then the extra ones."""
-    if facility.xcache is None:
-        return ()
+    xcache = facility.require_xcache()
     of_doors = (
         facility.identity.audiences[door.audience].audience
         for door in facility.doors_of_the_cache()
     )
-    return tuple(dict.fromkeys([*of_doors, *facility.xcache.extra_audiences]))
+    return tuple(dict.fromkeys([*of_doors, *xcache.extra_audiences]))
 
 
 def exports(facility: FacilityConfig) -> tuple[str, ...]:
     """List the paths that the cache serves; one below another is left out."""
-    if facility.xcache is None:
-        return ()
-    wanted = facility.xcache.exports or tuple(
+    wanted = facility.require_xcache().exports or tuple(
         door.address.path for door in facility.doors_of_the_cache()
     )
     paths = sorted({components(path) for path in wanted})
@@ -203,10 +195,10 @@ def _monitoring(xcache: XCache) -> list[str]:
 
 def _tokens(facility: FacilityConfig, xcache: XCache, places: Places) -> str:
     """Write ``scitokens.cfg``."""
-    accepted = ",\n  ".join(json.dumps(_word(audience)) for audience in audiences(facility))
+    accepted = ", ".join(_word(audience) for audience in audiences(facility))
     lines = [
         "[Global]",
-        f"audience_json = [{accepted}]",
+        f"audience = {accepted}",
         f"onmissing = {'passthrough' if xcache.groups else 'deny'}",
         "",
         "[Issuer facility]",
@@ -220,7 +212,9 @@ def _tokens(facility: FacilityConfig, xcache: XCache, places: Places) -> str:
     text = _HEAD + "\n".join(lines) + "\n"
     if too_long := [line for line in text.splitlines() if len(line) > _LONGEST]:
         raise ConfigError(
-            "xcache-value", f"{too_long[0][:80]}…: is longer than scitokens.cfg can hold."
+            "xcache-value",
+            f"The line {too_long[0][:60]}… is longer than the {_LONGEST} characters that XRootD reads "
+            "in scitokens.cfg: use fewer or shorter audiences.",
         )
     return text
 

@@ -31,10 +31,16 @@ def problems(text: str) -> list[str]:
 
 
 def test_default_file_is_right_when_written_for_any_machine() -> None:
-    ports = SimpleNamespace(
-        **{"public": 8000, "iam_https": 8443, "storage": 8444, "gateway_proxy_tcp": 8786},
-        **{"xcache": 8445, "xcache_https": 8446, "rucio": 8447},
+    names = (
+        "public",
+        "iam_https",
+        "storage",
+        "gateway_proxy_tcp",
+        "xcache",
+        "xcache_https",
+        "rucio",
     )
+    ports = SimpleNamespace(**{name: 8000 + number for number, name in enumerate(names)})
     for cores in (1, 2, 64):
         facility = parse(default_facility(ports, cores=cores), HERE)
         assert [profile.name for profile in facility.profiles] == ["small", "analysis", "gpu"]

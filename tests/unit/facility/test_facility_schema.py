@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from af_hub.cli import main
 from af_hub.facility import schema
-from af_hub.facility.command import check, print_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def test_a_single_value_is_enough_when_a_profile_offers_no_choice() -> None:
 
 
 def test_schema_is_json_when_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    print_schema()
+    assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "Facility file of analysis-facility"
 
 
@@ -52,12 +52,12 @@ def test_check_answers_with_an_exit_code_when_a_file_is_wrong(
 ) -> None:
     file = tmp_path / "facility.yaml"
     file.write_text("abuot: {}\n")
-    assert check(file) == 1
+    assert main(["check", str(file)]) == 2
     assert "did you mean 'about'" in capsys.readouterr().err
     file.write_text("identity: {issuer: 'https://i', client_id: c, client_secret_env: C}\n")
-    assert check(file) == 0
+    assert main(["check", str(file)]) == 0
     out = capsys.readouterr().out
-    assert "is right" in out
+    assert "no problem found" in out
     assert "nobody can start anything" in out
 
 
