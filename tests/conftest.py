@@ -14,4 +14,5 @@ pytest_plugins = [
     "testbed.lab_hub",
     "testbed.lab_server",
     "testbed.gateway",
+    "testbed.rucio",
 ]
