@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Dict, List, TraitError, Unicode, default, validate
@@ -32,19 +32,20 @@ from .data.sources import Sources
 from .hub import HubAddress, HubClient
 from .rucio import handlers as rucio_handlers
 from .rucio.client import RucioClient
-from .rucio.rules import rules_from
-from .rucio.settings import RucioPlace, RucioServer, from_rucio_jupyterlab, server_from
-from .rucio.terminal import TerminalConfig
+from .rucio.traits import RucioTraits, respect_rucio_home
 from .secret import Secret
 from .tokens import handlers as token_handlers
-from .tokens.audience_files import AudienceFiles
+from .tokens.audience_files import AudienceFiles, audiences_in_use
 from .tokens.bearer_file import BearerFile
 from .tokens.file_provider import FileTokenProvider
 from .tokens.keeper import TokenKeeper
 from .tokens.provider import HubTokenProvider
 
+if TYPE_CHECKING:
+    from .rucio.terminal import TerminalConfig
 
-class FacilityExtension(ExtensionApp):
+
+class FacilityExtension(RucioTraits, ExtensionApp):
     """The analysis facility in a Lab: tokens, storage, Dask clusters."""
 
     name = "af_labextension"
@@ -114,62 +115,6 @@ class FacilityExtension(ExtensionApp):
         """,
     ).tag(config=True)
 
-    rucio_config_file = Unicode(
-        help="""
-        Configuration of Rucio's client, so that ``rucio whoami`` works in a terminal at once.
-
-        The extension writes it where the facility has Rucio and `audience_token_folder` is kept,
-        but never over a file that it did not make. The default is the environment variable
-        ``RUCIO_CONFIG``, unless there is ``RUCIO_HOME``: a user who has set that has a
-        configuration already. Empty means that none is written.
-        """,
-    ).tag(config=True)
-
-    rucio_url = Unicode(
-        help="""
-        Address of Rucio's REST interface, instead of the one that the hub tells.
-
-        For example ``https://rucio.example.org``. Tokens travel over https only; http is taken for
-        this machine (127.0.0.1) alone. A site that comes from rucio-jupyterlab need not set it:
-        ``rucio_base_url`` and ``rucio_ca_cert`` of the first of ``RucioConfig.instances`` serve.
-        """,
-    ).tag(config=True)
-
-    rucio_audience = Unicode(
-        "rucio",
-        help="""
-        Name of the audience that Rucio's tokens need, as the facility file has it.
-
-        Used with `rucio_url` only. In a Lab without a hub the token of `bearer_token_file` is sent,
-        whatever the name: its ``aud`` must suit Rucio (``expected_audience`` in Rucio's ``[oidc]``).
-        """,
-    ).tag(config=True)
-
-    rucio_account = Unicode(
-        help="""
-        The user's Rucio account, for `rucio_url`.
-
-        Empty means: the one that Rucio has for the token. Needed where one person has several.
-        """,
-    ).tag(config=True)
-
-    cache_rules = List(
-        Dict(),
-        help="""
-        How the address of a replica becomes one that this Lab opens, instead of the hub's rules.
-
-        A list of dictionaries with ``match`` and ``replace``; the first rule whose ``match`` the
-        address begins with (on the border of a path component) wins, and only that beginning is
-        replaced. Both end with a slash or neither does::
-
-            c.FacilityExtension.cache_rules = [
-                {"match": "root://origin.example.org:1094//",
-                 "replace": "root://xcache.example.org:1094//"},
-                {"match": "root://", "replace": "root://xcache.example.org:1094//root://"},
-            ]
-        """,
-    ).tag(config=True)
-
     @default("hub_api_url")
     def _default_hub_api_url(self) -> str:
         address = os.environ.get("AF_HUB_API", "")
@@ -185,10 +130,6 @@ class FacilityExtension(ExtensionApp):
     def _default_audience_token_folder(self) -> str:
         return os.environ.get("AF_TOKEN_DIR", "")
 
-    @default("rucio_config_file")
-    def _default_rucio_config_file(self) -> str:
-        return "" if "RUCIO_HOME" in os.environ else os.environ.get("RUCIO_CONFIG", "")
-
     @validate("storage_doors")
     def _valid_doors(self, proposal: Any) -> Any:
         for entry in proposal["value"]:
@@ -196,14 +137,6 @@ class FacilityExtension(ExtensionApp):
                 door_from(entry)
             except ValueError as error:
                 raise TraitError(str(error)) from error
-        return proposal["value"]
-
-    @validate("cache_rules")
-    def _valid_rules(self, proposal: Any) -> Any:
-        try:
-            rules_from(list(proposal["value"]))
-        except ValueError as error:
-            raise TraitError(str(error)) from error
         return proposal["value"]
 
     @validate("hub_api_url")
@@ -232,17 +165,15 @@ class FacilityExtension(ExtensionApp):
         else:
             self._tokens = FileTokenProvider(path)
         self._sources = Sources(self._tokens)
-        self._rucio_place = RucioPlace(
-            self._fixed_rucio(),
-            rules_from(list(self.cache_rules)),
-            self._hub.lab_config if self._hub else None,
-        )
-        self._kept = self._make_kept()
+        self._rucio_place = self.rucio_place(self._hub.lab_config if self._hub else None)
+        self._files = self._make_files()
+        self._terminal = self._make_terminal()
         self.settings.update(
             {
                 names.HUB: self._hub,
                 names.TOKENS: self._tokens,
                 names.KEEPER: self._keeper,
+                names.AUDIENCE_FILES: self._files,
                 names.DOORS: self._doors,
                 names.SOURCES: self._sources,
                 names.RUCIO_PLACE: self._rucio_place,
@@ -250,50 +181,22 @@ class FacilityExtension(ExtensionApp):
             }
         )
 
-    def _make_kept(self) -> list[AudienceFiles | TerminalConfig]:
-        """Return the keepers of the files for programs in terminals and notebooks."""
+    def _make_files(self) -> AudienceFiles | None:
+        """Return the keeper of the audiences' token files, if they are kept."""
         if self._hub is None or not self.audience_token_folder:
-            return []
-        folder = Path(self.audience_token_folder)
-        kept: list[AudienceFiles | TerminalConfig] = [
-            AudienceFiles(self._tokens, folder, self._audiences)
-        ]
-        if self.rucio_config_file:
-            path, bundle = Path(self.rucio_config_file), os.environ.get("REQUESTS_CA_BUNDLE")
-            kept.append(TerminalConfig(self._rucio_place, path, folder, bundle))
-        return kept
-
-    async def _audiences(self) -> set[str]:
-        """Return the names of the audiences that storage and Rucio use."""
-        used = {door.audience for door in await self._doors.all()}
-        used.add(await self._rucio_place.audience())
-        return {audience for audience in used if audience is not None}
-
-    def _fixed_rucio(self) -> RucioServer | None:
-        """Return the Rucio that this Lab's settings name, if they do.
-
-        Raises
-        ------
-        TraitError
-            They cannot be meant.
-        """
-        entry: dict[str, Any] = {}
-        if self.rucio_url:
-            entry = {"url": self.rucio_url}
-        elif self._hub is None and "RucioConfig" in self.config:
-            entry = from_rucio_jupyterlab(self.config.RucioConfig.get("instances"))
-        if "url" not in entry:
             return None
-        try:
-            return server_from(
-                {
-                    "audience": self.rucio_audience,
-                    "account": self.rucio_account or None,
-                    **entry,
-                }
-            )
-        except ValueError as error:
-            raise TraitError(str(error)) from error
+        return AudienceFiles(
+            self._tokens,
+            Path(self.audience_token_folder),
+            lambda: audiences_in_use(self._doors, self._rucio_place),
+        )
+
+    def _make_terminal(self) -> TerminalConfig | None:
+        """Return the keeper of the configuration of Rucio's client, if it is kept."""
+        respect_rucio_home(os.environ)
+        if self._files is None:
+            return None
+        return self.terminal_config(self._rucio_place, Path(self.audience_token_folder))
 
     def _make_hub(self) -> HubClient | None:
         """Return the way to the hub, if there is one."""
@@ -319,15 +222,19 @@ class FacilityExtension(ExtensionApp):
         """Begin to keep the files, once the loop runs."""
         if self._keeper is not None:
             self._keeper.start()
-        for kept in self._kept:
-            kept.start()
+        if self._files is not None:
+            self._files.start()
+        if self._terminal is not None:
+            self._terminal.start()
 
     async def stop_extension(self) -> None:
         """Stop what runs in the background."""
         if self._keeper is not None:
             await self._keeper.stop()
-        for kept in reversed(self._kept):
-            await kept.stop()
+        if self._terminal is not None:
+            await self._terminal.stop()
+        if self._files is not None:
+            await self._files.stop()
         if self.serverapp is not None:
             gateway = self.serverapp.web_app.settings.get(GATEWAY)
             if gateway is not None:

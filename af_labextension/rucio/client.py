@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from af_labextension.errors import LabError
+from af_labextension.errors import LabError, NotAnswering, Refused
 
 from .exchange import Answer, Patience, Request, exchange
 from .model import SEARCH_LIMIT, Did, scopes_of
 from .ndjson import Rows
-from .refusals import Silence, TokenRefused, busy, garbage, refusal
+from .refusals import TOKEN_REFUSED, UNREACHABLE, busy, garbage, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -149,17 +149,17 @@ class RucioClient:
                 return await stack.enter_async_context(
                     self._granted(server, _addressed(server, question, token))
                 )
-            except TokenRefused as refused:
-                if last:
+            except Refused as refused:
+                if last or refused.code != TOKEN_REFUSED:
                     raise
                 token = await self._another(server, token, refused)
-            except Silence as error:
-                if last or error.kind != "unreachable":
+            except NotAnswering as error:
+                if last or error.code != UNREACHABLE:
                     raise
                 await asyncio.sleep(0.3)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def _another(self, server: RucioServer, token: Token, refused: TokenRefused) -> Token:
+    async def _another(self, server: RucioServer, token: Token, refused: Refused) -> Token:
         """Get a newer token in place of a refused one; without one, Rucio's word stands."""
         try:
             another = await self._tokens.token(server.audience, refused=token)

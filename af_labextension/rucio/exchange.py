@@ -25,7 +25,7 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 from tornado.tcpclient import TCPClient
 
-from .refusals import Silence
+from .refusals import broke_off, slow, unreachable, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -116,14 +116,14 @@ class Answer(HTTPMessageDelegate):
             async with asyncio.timeout(self._patience.first):
                 self.status, self.headers = await asyncio.shield(self._head)
         except TimeoutError as error:
-            raise Silence("slow", "no first byte") from error
+            raise slow("no first byte") from error
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the body's pieces as they come.
 
         Raises
         ------
-        Silence
+        NotAnswering
             The service stopped sending.
         """
         while True:
@@ -131,12 +131,12 @@ class Answer(HTTPMessageDelegate):
                 async with asyncio.timeout(self._patience.idle):
                     piece = await self._queue.get()
             except TimeoutError as error:
-                raise Silence("slow", "no further byte") from error
+                raise slow("no further byte") from error
             if piece is None:
                 break
             yield piece
         if not self._whole:
-            raise Silence("broke-off", "the answer is cut off")
+            raise broke_off("the answer is cut off")
 
     async def body(self, largest: int) -> bytes:
         """Collect a body, of which no more than `largest` bytes are kept."""
@@ -154,7 +154,7 @@ class Answer(HTTPMessageDelegate):
             problem = f"{type(error).__name__}: {str(error)[:100]}"
         finally:
             if not self._head.done():
-                self._head.set_exception(Silence("unreachable", problem))
+                self._head.set_exception(unreachable(problem))
                 self._head.exception()  # a reader that left does not ask for it
             await self._put_end()
 
@@ -182,7 +182,7 @@ async def exchange(
 
     Raises
     ------
-    Silence
+    NotAnswering
         Nobody answers.
     """
     stream = await _connected(request.url, patience, context)
@@ -220,9 +220,9 @@ async def _connected(url: str, patience: Patience, context: ssl.SSLContext | Non
                 host, port, ssl_options=context if parts.scheme == "https" else None
             )
     except ssl.SSLCertVerificationError as error:
-        raise Silence("untrusted", str(error)[:200]) from error
+        raise untrusted(str(error)[:200]) from error
     except (OSError, StreamClosedError, TimeoutError) as error:
-        raise Silence("unreachable", f"{type(error).__name__}: {str(error)[:200]}") from error
+        raise unreachable(f"{type(error).__name__}: {str(error)[:200]}") from error
     finally:
         client.close()
 

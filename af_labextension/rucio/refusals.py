@@ -17,44 +17,47 @@ if TYPE_CHECKING:
 _MEANWHILE = "The folders of the storage can still be browsed."
 
 
-_SILENCE = {
-    "unreachable": (
+UNREACHABLE = "rucio-unreachable"
+"""Code of an error after which one more attempt is worth it."""
+
+TOKEN_REFUSED = "rucio-token-refused"  # noqa: S105 - a code
+"""Code of an error after which one more attempt with another token is worth it."""
+
+
+def unreachable(detail: str) -> NotAnswering:
+    """Say that there is no connection, or that it ended before an answer began."""
+    return NotAnswering(
         "rucio-unreachable",
         f"Rucio cannot be reached now. {_MEANWHILE} Try again in a moment.",
-    ),
-    "untrusted": (
+        detail=detail,
+    )
+
+
+def untrusted(detail: str) -> NotAnswering:
+    """Say that it may be another server."""
+    return NotAnswering(
         "rucio-untrusted",
         f"Rucio's certificate is not trusted here. {_MEANWHILE} Tell the facility's support.",
-    ),
-    "slow": (
+        detail=detail,
+    )
+
+
+def slow(detail: str) -> NotAnswering:
+    """Say that an answer, or its next piece, did not come in time."""
+    return NotAnswering(
         "rucio-slow",
         f"Rucio takes too long. Ask for less, or try again in a moment. {_MEANWHILE}",
-    ),
-    "broke-off": (
+        detail=detail,
+    )
+
+
+def broke_off(detail: str) -> NotAnswering:
+    """Say that an answer has no end."""
+    return NotAnswering(
         "rucio-broke-off",
         "Rucio stopped in the middle of its answer: the list is not complete. Try again.",
-    ),
-}
-
-
-class Silence(NotAnswering):
-    """Rucio could not be reached, took too long or broke off.
-
-    Parameters
-    ----------
-    kind
-        ``unreachable``, ``untrusted``, ``slow`` or ``broke-off``.
-    detail
-        For the log.
-    """
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(*_SILENCE[kind], detail=detail)
-        self.kind = kind
-
-
-class TokenRefused(Refused):
-    """Rucio did not take the token."""
+        detail=detail,
+    )
 
 
 def busy() -> NotAnswering:
@@ -89,7 +92,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> LabError:
             "rucio-forbidden", f"Your Rucio account may not see this. {_MEANWHILE}", detail=detail
         )
     if status == 401:
-        return TokenRefused(
+        return Refused(
             "rucio-token-refused",
             "Rucio does not take your token, or has no account for you. Log in again from the hub"
             f" page; if that does not help, ask the facility's support. {_MEANWHILE}",

@@ -7,6 +7,7 @@ Rucio's client, find the token for it here.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from af_labextension.errors import LabError
@@ -18,6 +19,9 @@ from .keeper import LONGEST_NAP, RETRY_PAUSE, TokenKeeper
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
+
+    from af_labextension.data.doors import Doors
+    from af_labextension.rucio.settings import RucioPlace
 
     from .model import TokenState
     from .provider import TokenProvider
@@ -88,6 +92,20 @@ class AudienceFiles:
             )
             self._keepers[new].start()
         return LONGEST_NAP
+
+
+async def audiences_in_use(doors: Doors, place: RucioPlace) -> list[str]:
+    """Return the names of the doors' audiences and of Rucio's, each once.
+
+    Raises
+    ------
+    LabError
+        The hub does not answer, or its list of storage cannot be read.
+    """
+    used = [door.audience for door in await doors.all()]
+    with suppress(LabError):  # a fault of what it says about Rucio is told where Rucio is shown
+        used.append(await place.audience())
+    return list(dict.fromkeys(audience for audience in used if audience))
 
 
 def _constant(audience: str) -> Callable[[], Awaitable[str | None]]:

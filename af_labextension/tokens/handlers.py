@@ -15,10 +15,12 @@ from af_labextension import settings
 from af_labextension.errors import LabError
 from af_labextension.handler import FacilityHandler
 
+from .audience_files import audiences_in_use
+
 if TYPE_CHECKING:
-    from af_labextension.data.doors import Doors
     from af_labextension.hub import HubClient
 
+    from .audience_files import AudienceFiles
     from .keeper import TokenKeeper
     from .provider import TokenProvider
 
@@ -69,11 +71,13 @@ class StatusHandler(FacilityHandler):
 
     async def _tokens(self) -> list[dict[str, Any]]:
         """Return a row for the first door's audience, and for others that are in use."""
-        doors: Doors = self.settings[settings.DOORS]
         tokens: TokenProvider = self.settings[settings.TOKENS]
         keeper: TokenKeeper | None = self.settings[settings.KEEPER]
+        files: AudienceFiles | None = self.settings[settings.AUDIENCE_FILES]
         try:
-            audiences = list(dict.fromkeys(d.audience for d in await doors.all() if d.audience))
+            audiences = await audiences_in_use(
+                self.settings[settings.DOORS], self.settings[settings.RUCIO_PLACE]
+            )
         except LabError:
             return []
         rows = []
@@ -85,7 +89,9 @@ class StatusHandler(FacilityHandler):
             state = tokens.state(audience)
             if number == 0 and keeper is not None:
                 state = keeper.refine(state)
-            # tokens of further doors are fetched when a door is opened: until then, no news
+            if files is not None:
+                state = files.refine(state)
+            # unless files are kept, tokens of others are fetched when they are needed: no news yet
             if number == 0 or state.state in {"valid", "error"}:
                 rows.append(state.as_json())
         return rows
