@@ -17,9 +17,6 @@ from .rules import failure_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-QUIET = 20.0
-"""Seconds without any answer after which a request is given up."""
-
 _CONTINUE = 1
 """Status code of an answer that more will follow (XrdCl::suContinue)."""
 
@@ -81,10 +78,13 @@ class Call:
     ----------
     read
         Takes from an answer what is needed, in the bindings' thread.
+    patience
+        Seconds without any answer after which the request is given up.
     """
 
-    def __init__(self, read: Callable[[Any], Any]) -> None:
+    def __init__(self, read: Callable[[Any], Any], patience: float) -> None:
         self._read = read
+        self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._answers: asyncio.Queue[tuple[bool, Any, CallFailed | None]] = asyncio.Queue()
         self._over = self._closed = False
@@ -106,15 +106,15 @@ class Call:
         Raises
         ------
         CallFailed
-            The request failed, or nothing came for `QUIET` seconds.
+            The request failed, or nothing came for long.
         """
         if self._over:
             return None
         try:
-            async with asyncio.timeout(QUIET):
+            async with asyncio.timeout(self._patience):
                 self._over, value, error = await self._answers.get()
         except TimeoutError:
-            raise CallFailed(Failure("silent", f"nothing for {QUIET:.0f} s")) from None
+            raise CallFailed(Failure("silent", f"nothing for {self._patience:.0f} s")) from None
         if error is not None:
             raise error
         return value
@@ -152,7 +152,9 @@ class Call:
             raise CallFailed(failure_of(int(status["code"]), errno, status["message"]), errno)
 
 
-async def ask(method: Callable[..., Any], *arguments: Any, read: Callable[[Any], Any]) -> Any:
+async def ask(
+    method: Callable[..., Any], *arguments: Any, read: Callable[[Any], Any], patience: float
+) -> Any:
     """Make a request that has one answer.
 
     Raises
@@ -160,7 +162,7 @@ async def ask(method: Callable[..., Any], *arguments: Any, read: Callable[[Any],
     CallFailed
         It failed.
     """
-    call = Call(read)
+    call = Call(read, patience)
     try:
         await call.start(method, *arguments)
         return await call.next()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from af_labextension.data.paths import checked_raw_path, raw_url_of
 from af_labextension.errors import LabError, NotAnswering
 
-from .process import WorkerGone, WorkerProcess
+from .process import Times, WorkerGone, WorkerProcess
 from .protocol import ListFolder, StatNames
 from .sentences import error_from
 
@@ -124,10 +124,13 @@ class XRootD:
     ----------
     tokens
         Where tokens come from.
+    times
+        How long to wait.
     """
 
-    def __init__(self, tokens: TokenProvider) -> None:
+    def __init__(self, tokens: TokenProvider, times: Times | None = None) -> None:
         self._tokens = tokens
+        self._times = times or Times()
         # the bindings know one token at a time, so each audience has a worker
         self._workers: dict[str | None, WorkerProcess] = {}
 
@@ -198,7 +201,9 @@ class XRootD:
     def worker(self, audience: str | None) -> WorkerProcess:
         """Return the worker for an audience; it starts with its first request."""
         if audience not in self._workers:
-            self._workers[audience] = WorkerProcess(with_token=audience is not None)
+            self._workers[audience] = WorkerProcess(
+                with_token=audience is not None, times=self._times
+            )
         return self._workers[audience]
 
     async def _list(self, door: Door, path: str, token: Token | None) -> AsyncGenerator[Page, None]:

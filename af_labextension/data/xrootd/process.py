@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from af_labextension.errors import NotAnswering, Refused
@@ -37,8 +37,23 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 20.0
 """Seconds until a started worker says that it is ready; 0.2 on a quiet machine."""
 
-ANSWER_TIMEOUT = 60.0
-"""Seconds without a frame after which the worker itself is taken for stuck: it gives up earlier."""
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long to wait.
+
+    Parameters
+    ----------
+    patience
+        Seconds that the worker waits for a server's next answer. A worker that says nothing for
+        three times as long is taken for stuck, and ended.
+    idle
+        Seconds without a request after which a worker ends.
+    """
+
+    patience: float = 20.0
+    idle: float = 300.0
+
 
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 _DROPPED = ("XRD_LOGFILE", "XRD_LOGLEVEL", "XRD_LOGMASK")
@@ -66,7 +81,7 @@ class Exchange:
             The worker ended, or is stuck and was ended.
         """
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
+            async with asyncio.timeout(self._worker.times.patience * 3):
                 frame = await self.frames.get()
         except TimeoutError:
             log.warning("the XRootD worker is stuck: ending it")
@@ -86,9 +101,12 @@ class WorkerProcess:
     ----------
     with_token
         The doors want tokens.
+    times
+        How long to wait.
     """
 
-    def __init__(self, *, with_token: bool) -> None:
+    def __init__(self, *, with_token: bool, times: Times) -> None:
+        self.times = times
         self._with_token = with_token
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -168,26 +186,11 @@ class WorkerProcess:
             await asyncio.gather(self._reading, return_exceptions=True)
         self._token = None
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                # -P: no module of the folder that the Lab was started in
-                *(sys.executable, "-P", "-m", "af_labextension.data.xrootd.worker"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env=environment(os.environ, with_token=self._with_token),
-                limit=LONGEST_LINE,
-            )
-            async with asyncio.timeout(START_TIMEOUT):
-                first = await self._read_frame()
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
+            first = await self._launch()
+        except BaseException:
             self.kill()
-            raise NotAnswering(
-                "xrootd-worker",
-                "The program that reads XRootD storage does not start in this Lab. Try again;"
-                " if that does not help, restart your server.",
-                detail=f"{type(error).__name__}: {error}"[:200],
-            ) from error
+            raise
         if first.kind == "missing":
-            await self._process.wait()
             raise Refused(
                 "xrootd-missing",
                 "The image of this Lab has no XRootD client for Python, so this storage cannot be"
@@ -197,6 +200,28 @@ class WorkerProcess:
                 detail=first.failure.detail if first.failure else "",
             )
         self._reading = asyncio.create_task(self._read())
+
+    async def _launch(self) -> Frame:
+        """Start the program and return what it says first."""
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                # -P: no module of the folder that the Lab was started in
+                *(sys.executable, "-P", "-m", "af_labextension.data.xrootd.worker"),
+                *(str(self.times.patience), str(self.times.idle)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=environment(os.environ, with_token=self._with_token),
+                limit=LONGEST_LINE,
+            )
+            async with asyncio.timeout(START_TIMEOUT):
+                return await self._read_frame()
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
+            raise NotAnswering(
+                "xrootd-worker",
+                "The program that reads XRootD storage does not start in this Lab. Try again;"
+                " if that does not help, restart your server.",
+                detail=f"{type(error).__name__}: {error}"[:200],
+            ) from error
 
     async def _read(self) -> None:
         """Hand frames to those who wait, until the worker ends."""
@@ -212,7 +237,7 @@ class WorkerProcess:
                     exchange.frames.put_nowait(frame)
         except asyncio.IncompleteReadError:
             pass
-        except (ValueError, asyncio.QueueFull) as error:
+        except (ValueError, asyncio.LimitOverrunError, asyncio.QueueFull) as error:
             log.warning("the XRootD worker sends nonsense, ending it: %s", error)
             self.kill()
         finally:

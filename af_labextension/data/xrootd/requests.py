@@ -71,7 +71,7 @@ class Listing:
         with_stat = lists_with_stat(await self._server.version())
         try:
             with self._server.lane() as system:
-                call = Call(_items)
+                call = Call(_items, self._server.patience)
                 try:
                     flags = _CHUNKED | (_STAT if with_stat else 0)
                     await call.start(system.dirlist, self._request.path, flags, LONGEST_CALL)
@@ -185,7 +185,8 @@ async def _stat(server: Server, path: str, name: str = "") -> Item | None:
     """Ask about one path."""
     try:
         with server.lane() as system:
-            answer = await ask(system.stat, path, LONGEST_CALL, read=dict)
+            question = (system.stat, path, LONGEST_CALL)
+            answer = await ask(*question, read=dict, patience=server.patience)
     except CallFailed as error:
         if error.errno == IS_DIRECTORY:
             return Item(name, "directory")

@@ -52,9 +52,14 @@ class Server:
         Name of the token, a few hexadecimal digits that say nothing about it.
     connect
         Gives the bindings' file system for an address; it connects at its first request.
+    patience
+        Seconds without any answer after which a request is given up.
     """
 
-    def __init__(self, address: str, generation: str, connect: Callable[[str], Any]) -> None:
+    def __init__(
+        self, address: str, generation: str, connect: Callable[[str], Any], patience: float
+    ) -> None:
+        self.patience = patience
         self._address = address
         self._generation = generation
         self._connect = connect
@@ -103,7 +108,8 @@ class Server:
     async def _ask_version(self) -> str:
         try:
             with self.lane() as system:
-                return str(await ask(system.query, _CONFIG, "version", LONGEST_CALL, read=_text))
+                question = (system.query, _CONFIG, "version", LONGEST_CALL)
+                return str(await ask(*question, read=_text, patience=self.patience))
         except CallFailed as error:
             if error.errno:
                 return ""  # an answer, though not the one we asked for
@@ -111,10 +117,17 @@ class Server:
 
 
 class Servers:
-    """All servers that this worker talks to."""
+    """All servers that this worker talks to.
 
-    def __init__(self, connect: Callable[[str], Any]) -> None:
+    Parameters
+    ----------
+    connect, patience
+        As for `Server`.
+    """
+
+    def __init__(self, connect: Callable[[str], Any], patience: float) -> None:
         self._connect = connect
+        self._patience = patience
         self._servers: dict[str, Server] = {}
         self._generation = secrets.token_hex(4)
 
@@ -122,7 +135,7 @@ class Servers:
         """Return the server at an address."""
         server = self._servers.get(address)
         if server is None:
-            server = Server(address, self._generation, self._connect)
+            server = Server(address, self._generation, self._connect, self._patience)
             self._servers[address] = server
         return server
 

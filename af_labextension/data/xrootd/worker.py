@@ -1,8 +1,9 @@
 """The process that runs the XRootD bindings for a Lab server.
 
 ``python -m af_labextension.data.xrootd.worker``: commands on standard input, frames on standard
-output (`af_labextension.data.xrootd.protocol`). It ends with its standard input, with the process
-that started it, or after `IDLE` seconds without a request.
+output (`af_labextension.data.xrootd.protocol`). Its two arguments are the seconds that it waits for
+a server, and the seconds without a command after which it ends. It also ends with its standard
+input, and with the process that started it.
 
 The token never touches a disk, an argument or the environment: it lies in anonymous memory, behind
 a file descriptor that ``BEARER_TOKEN_FILE`` names.
@@ -39,9 +40,6 @@ from .servers import Servers
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-IDLE = 300.0
-"""Seconds without a request after which the worker ends."""
 
 MEMORY = 2 * 1024**3
 """Bytes of address space; the worker has 0.5 GB of it when it runs, and 20 MB of memory."""
@@ -91,10 +89,15 @@ class Worker:
         Gives the bindings' file system for an address.
     out
         Where frames go.
+    patience, idle
+        The arguments of the process, seconds.
     """
 
-    def __init__(self, connect: Any, out: asyncio.StreamWriter) -> None:
-        self._servers = Servers(connect)
+    def __init__(
+        self, connect: Any, out: asyncio.StreamWriter, patience: float, idle: float
+    ) -> None:
+        self._servers = Servers(connect, patience)
+        self._idle = idle
         self._token: TokenMemory | None = None
         self._out = out
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -104,7 +107,7 @@ class Worker:
         """Serve until the input ends, or nothing has happened for long."""
         while True:
             try:
-                async with asyncio.timeout(IDLE):
+                async with asyncio.timeout(self._idle):
                     line = await commands.readline()
             except TimeoutError:
                 if self._tasks:
@@ -164,7 +167,7 @@ class Worker:
         await self._out.drain()
 
 
-async def _serve(source: BinaryIO, sink: BinaryIO) -> None:
+async def _serve(source: BinaryIO, sink: BinaryIO, patience: float, idle: float) -> None:
     """Connect the pipes and serve."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LONGEST_LINE)
@@ -177,7 +180,7 @@ async def _serve(source: BinaryIO, sink: BinaryIO) -> None:
         out.write(frame_bytes(Frame("missing", failure=Failure("internal", str(error)[:300]))))
         await out.drain()
         return
-    worker = Worker(bindings.FileSystem, out)
+    worker = Worker(bindings.FileSystem, out, patience, idle)
     await worker.send(Frame("ready"))
     await worker.serve(reader)
 
@@ -218,13 +221,14 @@ def _excepthook(
 
 def main() -> None:
     """Run the worker."""
+    patience, idle = map(float, sys.argv[1:])
     _limit()
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     sys.excepthook = _excepthook
     source, sink = _own_pipes()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server is gone
-        asyncio.run(_serve(source, sink))
+        asyncio.run(_serve(source, sink, patience, idle))
     # without the bindings' clean-up, which waits for servers that do not answer
     os._exit(0)
 

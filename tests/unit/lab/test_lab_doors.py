@@ -70,3 +70,30 @@ async def test_a_list_of_doors_is_refused_when_the_hub_sends_garbage(storage: ob
     with pytest.raises(LabError) as error:
         await Doors([], config).all()
     assert error.value.code == "storage-config"
+
+
+@pytest.mark.parametrize(
+    ("url", "form"),
+    [
+        ("root://HOST:1094//store/", "root://host:1094//store"),
+        ("root://host/store", "root://host//store"),
+        ("roots://host:1094", "roots://host:1094/"),
+        ("root://[::1]:1094//", "root://[::1]:1094/"),
+    ],
+)
+def test_an_xrootd_door_has_one_form_of_url(url: str, form: str) -> None:
+    door = door_from({"name": "d", "url": url, "audience": "a"})
+    assert (door.url, door.kind) == (form, "xrootd")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["root://host//store?authz=x", "root://user@host//store", "root://host//st%20re", "root:////s"],
+)
+def test_an_xrootd_door_is_refused_when_its_url_holds_more_than_a_place(url: str) -> None:
+    with pytest.raises(ValueError, match="url"):
+        door_from({"name": "d", "url": url, "audience": "a"})
+
+
+def test_a_door_tells_its_kind() -> None:
+    assert door_from({"name": "d", "url": "https://host/s", "audience": "a"}).kind == "webdav"
