@@ -4,10 +4,12 @@ from __future__ import annotations
 
 pytest_plugins = [
     "testbed.browser",
+    "testbed.front_end_lab",
     "testbed.iam",
     "testbed.profile_hub",
     "testbed.iam_hub",
     "testbed.storage",
+    "testbed.network",
     "testbed.xrootd",
     "testbed.facility",
     "testbed.webdav",  # before those that import it, or pytest cannot rewrite its asserts

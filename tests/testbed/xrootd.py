@@ -342,20 +342,20 @@ def require_xrootd() -> None:
     require("xrootd", problem is None, str(problem))
 
 
-def _prepare(issuer: Issuer, layout: Layout) -> Stack:
+def _prepare(issuer: Issuer, layout: Layout, trusted: str) -> Stack:
     names = list(Ports.__dataclass_fields__)
     ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
     layout.facility_file.write_text(default_facility(ports))
     facility = load(layout.facility_file)
     identity = facility.identity.model_copy(
-        update={"issuer": issuer.url, "access_token_issuer": issuer.url.rstrip("/")}
+        update={"issuer": trusted, "access_token_issuer": trusted.rstrip("/")}
     )
     facility = facility.model_copy(update={"identity": identity})
     generation = installed_generation()
     assert generation is not None
     ensure_grid_pki(GridFiles.of(layout))
     write_client_authorities(layout)
-    issuer_port = int(issuer.url.rstrip("/").rpartition(":")[2])
+    issuer_port = int(trusted.rstrip("/").rpartition(":")[2])
     parts = (
         network_part(layout, inward=(ports.xcache, ports.xcache_https), outward=(issuer_port,)),
         origin_part(layout, ORIGIN_PORT),
@@ -375,15 +375,24 @@ def _prepare(issuer: Issuer, layout: Layout) -> Stack:
 
 
 @contextmanager
-def started_stack(root: Path) -> Iterator[Stack]:
-    """Give running servers with their data below `root`; nothing of them is left afterwards."""
+def started_stack(root: Path, *, iam: str | None = None) -> Iterator[Stack]:
+    """Give running servers with their data below `root`; nothing of them is left afterwards.
+
+    Parameters
+    ----------
+    root
+        Data folder.
+    iam
+        Issuer whose tokens are accepted in place of those of ``stack.token``: a development IAM
+        that has its certificates in the same data folder.
+    """
     require_xrootd()
     layout = Layout(root)
     layout.create()
     ensure_pki(layout)
     create_secrets(layout)
     issuer = Issuer(layout)
-    stack = _prepare(issuer, layout)
+    stack = _prepare(issuer, layout, iam or issuer.url)
     stack.parts["meter"] = _meter_part(stack)
     try:
         stack.start("network", *SERVERS, "meter")

@@ -7,6 +7,7 @@ host's network and makes sockets there for the connections that lead out.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import resource
@@ -67,23 +68,35 @@ class HostSockets:
             The child has gone.
         """
         promise = asyncio.get_running_loop().create_future()
-        self._waiting.append(promise)
         self._line.send(b"+")
+        self._waiting.append(promise)
         made: socket.socket = await promise
         return made
 
     def _arrived(self) -> None:
-        message, descriptors, _, _ = socket.recv_fds(self._line, 1, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._line, 1, 1)
+        except ConnectionError:  # it ended with an unanswered byte
+            message = b""
         if not message:
             asyncio.get_running_loop().remove_reader(self._line)
             self.lost.set()
             return
-        made = socket.socket(fileno=descriptors[0])
         promise = self._waiting.pop(0)
+        if not descriptors:
+            _refuse(promise)
+            return
+        made = socket.socket(fileno=descriptors[0])
         if promise.done():  # whoever asked has given up
             made.close()
         else:
             promise.set_result(made)
+
+
+def _refuse(promise: asyncio.Future[socket.socket]) -> None:
+    if not promise.done():
+        # the kernel drops descriptors that find no room (MSG_CTRUNC of recvmsg(2))
+        promise.set_exception(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
 
 
 def make_sockets(line: socket.socket) -> None:
@@ -127,7 +140,9 @@ async def serve(config: NetworkConfig, listeners: list[socket.socket], line: soc
     ends = [asyncio.create_task(event.wait()) for event in (stopped, host.lost)]
     announce(config.holder)
     log.info("inward %s, outward %s", config.inward, config.outward)
-    await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
+    for failed in done.intersection(tasks):
+        log.error("a relay ended", exc_info=failed.exception())
     for task in (*tasks, *ends):
         task.cancel()
     await asyncio.gather(*tasks, *ends, return_exceptions=True)

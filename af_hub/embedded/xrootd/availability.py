@@ -22,6 +22,13 @@ INSTALL = (
 PLUGINS = ("XrdPss", "XrdPfc", "XrdHttp", "XrdSecgsi", "XrdSecztn", "XrdAccSciTokens")
 """What origin and cache load."""
 
+SETTINGS = (
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu 23.10 and later
+    ("kernel.unprivileged_userns_clone", "0", "1"),  # older Debian
+    ("user.max_user_namespaces", "0", "10000"),  # older Red Hat
+)
+"""Kernel settings by which a system refuses: name, refusing value, allowing value."""
+
 TIMEOUT = 20.0
 """Seconds for a program that only says something about itself."""
 
@@ -95,11 +102,23 @@ def network_problem() -> str | None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"the kernel did not answer whether it lets users make networks ({error})"
+        return f"this system did not answer whether it allows a network of its own ({error})"
     if answer.returncode == 0:
         return None
     reason = (answer.stdout + answer.stderr).strip().rpartition("\n")[2]
-    return f"the kernel or the container refuses a network of its own ({reason})"
+    return f"this system refuses a network of its own ({reason}){_advice()}"
+
+
+def _advice() -> str:
+    """Return what to do against the two refusals that a setting causes."""
+    for name, refusing, setting in SETTINGS:
+        try:
+            value = Path("/proc/sys", name.replace(".", "/")).read_text(encoding="ascii").strip()
+        except OSError:
+            continue  # another kernel
+        if value == refusing:
+            return f"; an administrator can allow it: sysctl {name}={setting}"
+    return ""
 
 
 def installed_generation() -> Generation | None:
