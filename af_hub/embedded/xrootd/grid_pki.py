@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -116,12 +117,12 @@ def ensure_grid_pki(files: GridFiles, *, now: dt.datetime | None = None) -> x509
     now = now or dt.datetime.now(dt.UTC)
     files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = _load(files.authority, now)
-    fresh = authority is None
     if authority is None:
         authority = _make_authority(now)
         _store(files.authority, authority)
     for path, common_name in ((files.host, ORIGIN), (files.service, SERVICE)):
-        if fresh or _load(path, now) is None:
+        known = _load(path, now)
+        if known is None or not _is_issued_by(known[0], authority[0]):
             _store(path, sign(authority, common_name, now))
     write_authorities(files.trusted, {authority[0]: f"{NAMESPACE}/*"})
     return authority[0]
@@ -317,6 +318,15 @@ def _load(path: Path, now: dt.datetime) -> Signer | None:
         if fits and certificate.not_valid_after_utc - now > RENEW_BEFORE
         else None
     )
+
+
+def _is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Tell whether the authority has signed it; after a crash it may be that of an earlier one."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _read(path: Path) -> Signer:

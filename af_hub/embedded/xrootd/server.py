@@ -36,6 +36,8 @@ class ServerConfig(BaseModel):
         is renewed while it runs.
     proxy_lifetime, proxy_renewal
         Life of a proxy certificate and the time between two of them, in seconds.
+    root
+        Folder that is the server's root, see `run_inside`; None: this system's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class ServerConfig(BaseModel):
     grid: Path | None = None
     proxy_lifetime: PositiveFloat = PROXY_LIFETIME.total_seconds()
     proxy_renewal: PositiveFloat = PROXY_RENEWAL.total_seconds()
+    root: Path | None = None
 
 
 def run(config: ServerConfig) -> int:
@@ -58,7 +61,12 @@ def run(config: ServerConfig) -> int:
     if config.grid is not None:
         renewal = Repeated(config.proxy_renewal, partial(_renew, config, GridFiles(config.grid)))
     return run_inside(
-        config.holder, config.command, binds=config.binds, memory=MEMORY, repeated=renewal
+        config.holder,
+        config.command,
+        binds=config.binds,
+        memory=MEMORY,
+        repeated=renewal,
+        root=config.root,
     )
 
 
