@@ -190,7 +190,13 @@ def _monitoring(xcache: XCache) -> list[str]:
     if xcache.monitoring is None:
         return []
     seconds = round(xcache.monitoring.every)
-    return ["", f"xrd.report {_word(xcache.monitoring.report)} every {seconds}s all"]
+    target = _word(xcache.monitoring.report)
+    return [
+        "",
+        f"xrd.report {target} every {seconds}s all",
+        # hits and misses: the report has fields for them, which stay 0 (5.5.3 and 6.1)
+        f"xrootd.mongstream pfc use flush {seconds}s send nohdr {target}",
+    ]
 
 
 def _tokens(facility: FacilityConfig, xcache: XCache, places: Places) -> str:
