@@ -23,6 +23,8 @@ trap 'rm -rf "$half"' EXIT
 mmdebstrap --quiet --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' \
   --include="$packages" sid "$half" "$mirror" >&2
 chmod 0755 "$half"
+# what the launcher shows there has to exist
+touch "$half/etc/hosts"
 mv "$half" "$target"
 trap - EXIT
 echo "$target"

@@ -78,6 +78,7 @@ def run_inside(
     memory: Path | None = None,
     environment: Mapping[str, str] | None = None,
     repeated: Repeated | None = None,
+    root: Path | None = None,
 ) -> int:
     """Enter the holder's network, run a program there, and return its exit code.
 
@@ -98,6 +99,9 @@ def run_inside(
         The program's environment; None for this process's own.
     repeated
         What is done inside before the program starts, and again while it runs.
+    root
+        Folder that is the program's root: another system, for programs that this one does not
+        have. What is shown by `binds` and `memory` is in the same places there; these exist.
 
     Raises
     ------
@@ -110,6 +114,8 @@ def run_inside(
     namespace.enter_network(watched)
     namespace.make_mounts()
     _show(binds, memory)
+    if root is not None:
+        _show_in_root(root, [*(each.target for each in binds), *([memory] if memory else [])])
     if repeated is not None:
         repeated.task()
     with _Signals() as signals:
@@ -118,7 +124,7 @@ def run_inside(
             command,
             env=environment,
             # this process has one thread: nothing can hold a lock while it forks
-            preexec_fn=lambda: namespace.become_child(parent),  # noqa: PLW1509
+            preexec_fn=lambda: _become_child(parent, root),  # noqa: PLW1509
         )
         return _watch(child, watched, signals, repeated)
 
@@ -140,6 +146,23 @@ def _make_target(path: Path, *, folder: bool) -> None:
     (path if folder else path.parent).mkdir(mode=0o700, parents=True, exist_ok=True)
     if not folder:
         path.touch()
+
+
+def _show_in_root(root: Path, places: Sequence[Path]) -> None:
+    shown = {Path("/dev"), Path("/proc")}
+    for place in sorted(places):  # a folder before what lies in it
+        if shown.isdisjoint(place.parents):
+            shown.add(place)
+    for place in shown:
+        namespace.bind(place, root / place.relative_to("/"))
+
+
+def _become_child(parent: int, root: Path | None) -> None:
+    if root is not None:
+        # before the program is executed: that takes all privilege away (capabilities(7))
+        os.chroot(root)
+        os.chdir("/")
+    namespace.become_child(parent)
 
 
 def _watch(
@@ -209,11 +232,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="SOURCE:TARGET",
         help="show a file or folder in another place",
     )
+    parser.add_argument("--root", type=Path, help="folder that is the program's root")
     parser.add_argument("command", nargs="+", help="program and arguments, after --")
     options = parser.parse_args(arguments)
     pairs = [each.partition(":") for each in options.bind]
     binds = [Bind(Path(source), Path(target)) for source, _, target in pairs]
-    return run_inside(options.holder, options.command, binds=binds)
+    return run_inside(options.holder, options.command, binds=binds, root=options.root)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from af_hub.embedded.network.enter import Bind, Repeated, run_inside
-from af_hub.embedded.xrootd.grid_pki import PROXY_LIFETIME, PROXY_RENEWAL, GridFiles, renew_proxy
+from af_hub.embedded.xrootd.grid_pki import GridFiles
+from af_hub.embedded.xrootd.proxy_certificate import PROXY_LIFETIME, PROXY_RENEWAL, renew_proxy
 
 MEMORY = Path("/run")
 """Covered by a folder in memory for each server. XRootD's configuration splits at spaces and knows
