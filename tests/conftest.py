@@ -17,4 +17,5 @@ pytest_plugins = [
     "testbed.lab_server",
     "testbed.gateway",
     "testbed.rucio",
+    "testbed.lab_rucio",
 ]

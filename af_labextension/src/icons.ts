@@ -3,6 +3,7 @@ import { LabIcon } from '@jupyterlab/ui-components';
 import daskSvg from '../style/icons/dask.svg';
 import dataSvg from '../style/icons/data.svg';
 import insertSvg from '../style/icons/insert.svg';
+import unknownSvg from '../style/icons/unknown.svg';
 
 export const dataIcon = new LabIcon({ name: 'af:data', svgstr: dataSvg });
 
@@ -12,4 +13,10 @@ export const daskIcon = new LabIcon({ name: 'af:dask', svgstr: daskSvg });
 export const insertIcon = new LabIcon({
   name: 'af:insert',
   svgstr: insertSvg
+});
+
+/** An entry of which only the name is known. */
+export const unknownIcon = new LabIcon({
+  name: 'af:unknown',
+  svgstr: unknownSvg
 });

@@ -15,7 +15,7 @@ export class Server implements IServer {
   async json<T>(path: string, options: ICallOptions = {}): Promise<T> {
     const timeout = new AbortController();
     const abort = () => timeout.abort();
-    const timer = window.setTimeout(abort, TIMEOUT);
+    const timer = window.setTimeout(abort, options.timeout ?? TIMEOUT);
     options.signal?.addEventListener('abort', abort, { once: true });
     try {
       const response = await this.fetch(path, {

@@ -8,10 +8,22 @@
  * - `status-item` (`data-state`: ok, renewing, expired, error, unknown) · `status-details` ·
  *   `status-token` (`data-audience`, `data-state`) · `status-stop`, `status-profile`,
  *   `status-login`
- * - `data-panel` · `door` (`data-name`) · `breadcrumb` (`data-path`) · `filter` · `refresh` ·
- *   `sort-name`, `sort-size`, `sort-modified` · `list` (`data-count`, `data-state`: loading,
- *   complete, error) · `row` (`data-name`, `data-type`) · `row-insert`, `row-copy` · `notice`
- *   (a sentence about an error or an empty list) · `retry`
+ * - `data-panel` · `source` (a tab, only where there are several sources; `data-name`: `datasets`
+ *   or the door's name; `data-kind`: datasets, storage; `data-state`: idle, loading, ready, error;
+ *   `aria-selected`) · `library` (a select: uproot, coffea, rdataframe) · `refresh` · `notice` (a
+ *   sentence about an error or an empty list) · `retry` · `filter` · `sort-name`, `sort-size`,
+ *   `sort-modified` · `list` (`data-count`, `data-state`: loading, complete, error)
+ *   - of storage: `breadcrumb` (`data-path`) · `row` (`data-name`, `data-type`: directory, file,
+ *     unknown) · `row-insert`, `row-copy`
+ *   - of datasets: `scope` (a select, or an input where there are very many) · `search` ·
+ *     `search-type` (a select: collection, container, dataset, file) · `did-crumb` (`data-scope`,
+ *     `data-name`; the first leads back to the search and has no name) · `did-row` (`data-scope`,
+ *     `data-name`, `data-type`: container, dataset, file) · `insert-dataset` (on rows of datasets
+ *     and in the head of an open one) · `copy-did` · `row-insert`, `row-copy`, `row-details` ·
+ *     `replica` (in a row of a file: where it can be read; `data-via`: cache, direct, none;
+ *     `data-rse`) · `details` (`data-scope`, `data-name`) with `detail-replica` (`data-rse`,
+ *     `data-via`), `copy-url`, `copy-pfn`, `details-close` · `working` (code is being made) with
+ *     `stop`
  * - `dask-panel` · `new-cluster` · `dialog-type`, `dialog-worker_cores`, `dialog-worker_memory`
  *   (memory in GiB; a choice of several is a select), `dialog-mode` (fixed, adaptive),
  *   `dialog-workers`, `dialog-minimum`, `dialog-maximum`, `dialog-problem`, `dialog-create`
@@ -53,6 +65,8 @@ export interface IServer {
 
 export interface ICallOptions {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Longest wait for the answer, in milliseconds; a minute if not given. */
+  readonly timeout?: number;
   readonly body?: unknown;
   readonly signal?: AbortSignal;
 }
@@ -98,6 +112,9 @@ export interface IStatus {
 
 // --- data ---------------------------------------------------------------------------------------
 
+/** What inserted code reads files with. */
+export type Library = 'uproot' | 'coffea' | 'rdataframe';
+
 /** A storage endpoint the facility offers. */
 export interface IDoor {
   readonly name: string;
@@ -105,15 +122,55 @@ export interface IDoor {
   readonly url: string;
 }
 
-export interface IRow {
+/** What every list of the data panel can order and filter. */
+export interface IEntry {
   readonly name: string;
-  readonly type: 'directory' | 'file';
+  readonly type: string;
   /** Bytes. */
   readonly size: number | null;
   /** Seconds since the epoch, or an ISO 8601 date. */
+  readonly modified?: number | string | null;
+}
+
+export interface IRow extends IEntry {
+  /** `unknown` where the storage lists names only; `gone` is ours. */
+  readonly type: 'directory' | 'file' | 'unknown' | 'gone';
   readonly modified: number | string | null;
   readonly url: string;
 }
+
+/** A data identifier of Rucio. Names may begin with `/` and hold `:`; they are never split. */
+export interface IDid {
+  readonly scope: string;
+  readonly name: string;
+  readonly type: 'container' | 'dataset' | 'file';
+}
+
+export interface IDidRow extends IDid {
+  /** Bytes; the server calls it `bytes`. */
+  readonly size: number | null;
+  /** Number of files of a collection. */
+  readonly files: number | null;
+  /** Number of events of a file. */
+  readonly events: number | null;
+}
+
+/** A place where a file lies. */
+export interface IReplica {
+  /** Name of the storage element in Rucio. */
+  readonly rse: string;
+  /** Address as Rucio knows it. */
+  readonly pfn: string;
+  /** Address as the Lab opens it. */
+  readonly url: string;
+  readonly via: 'cache' | 'direct';
+  /** Name of the door it lies below, if any. */
+  readonly door: string | null;
+}
+
+/** What a search of Rucio may be for. */
+export type SearchType =
+  'collection' | 'container' | 'dataset' | 'file' | 'all';
 
 export type SortKey = 'name' | 'size' | 'modified';
 

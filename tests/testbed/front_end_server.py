@@ -1,6 +1,7 @@
 """A Jupyter Server extension that gives the front end alone what it asks for.
 
-A folder of 100,000 files (a WebDAV server would take minutes to fill), and a cluster with hostile
+A folder of 100,000 files (a WebDAV server would take minutes to fill), a catalogue with a dataset
+of as many and names that no real one takes (``front_end_rucio``), and a cluster with hostile
 dashboard links, which no real server would send.
 """
 
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
+
+from testbed.front_end_rucio import ROUTES
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -58,8 +61,21 @@ class DoorsHandler(APIHandler):
 
     @authenticated
     def get(self) -> None:
-        """Answer with one door, which the panel opens by itself."""
-        self.finish({"doors": [{"name": "many", "title": "Many files", "url": URL}]})
+        """Answer with two doors; the panel opens the first by itself."""
+        cache = "root://127.0.0.1:3094//store"
+        self.finish(
+            {
+                "doors": [
+                    {"name": "many", "title": "Facility storage", "url": URL, "kind": "webdav"},
+                    {
+                        "name": "cache",
+                        "title": "Experiment data (XCache)",
+                        "url": cache,
+                        "kind": "xrootd",
+                    },
+                ]
+            }
+        )
 
 
 class ListHandler(APIHandler):
@@ -158,5 +174,6 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
             (url_path_join(base, "af/clusters"), ClustersHandler),
             (url_path_join(base, "af/clusters/one/dashboards"), DashboardsHandler),
             (url_path_join(base, "af/clusters/one/dashboard/ticket/status"), DashboardHandler),
+            *((url_path_join(base, route), handler) for route, handler in ROUTES),
         ],
     )

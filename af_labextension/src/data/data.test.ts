@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { RequestError } from '../problem';
-import { ScriptedServer } from '../scripted.test';
-import type { IDoor, IRow } from '../tokens';
+import type { IRow } from '../tokens';
 import {
   arrange,
   childPath,
@@ -12,7 +10,7 @@ import {
   parentPath,
   typeAhead
 } from './listing';
-import { DataModel } from './model';
+import { headAndTail } from './names';
 import { reveal, windowOf } from './window';
 
 const row = (name: string, more: Partial<IRow> = {}): IRow => ({
@@ -25,8 +23,6 @@ const row = (name: string, more: Partial<IRow> = {}): IRow => ({
 });
 const names = (rows: readonly IRow[]) => rows.map(each => each.name);
 const byName = { key: 'name', descending: false } as const;
-const door: IDoor = { name: 'demo', title: 'Demo', url: 'https://x' };
-const DONE = { done: true, count: 0 };
 
 test('directories come first and numbers count as numbers', () => {
   const rows = [row('run10'), row('run2'), row('z', { type: 'directory' })];
@@ -35,15 +31,21 @@ test('directories come first and numbers count as numbers', () => {
   assert.deepEqual(names(turned), ['z', 'run10', 'run2']);
 });
 
-test('rows sort by size and by date, unknown ones last when descending', () => {
+test('directories keep their place when kinds are found out row by row', () => {
+  const rows = [row('b', { type: 'directory' }), row('a', { type: 'unknown' })];
+  assert.deepEqual(names(arrange(rows, byName, '', false)), ['a', 'b']);
+});
+
+test('rows sort by size and by date, unknown ones last in either order', () => {
   const rows = [
     row('a', { size: 2, modified: '2026-01-02T00:00:00Z' }),
     row('b', { size: null, modified: null }),
     row('c', { size: 3, modified: '2026-01-01T00:00:00Z' })
   ];
-  const by = (key: 'size' | 'modified') =>
-    names(arrange(rows, { key, descending: true }, ''));
+  const by = (key: 'size' | 'modified', descending = true) =>
+    names(arrange(rows, { key, descending }, ''));
   assert.deepEqual(by('size'), ['c', 'a', 'b']);
+  assert.deepEqual(by('size', false), ['a', 'c', 'b']);
   assert.deepEqual(by('modified'), ['a', 'c', 'b']);
 });
 
@@ -97,87 +99,25 @@ test('a row comes into sight with the least scrolling', () => {
   assert.equal(reveal(3, 240, 240, 24), 72);
 });
 
-function listing(...batches: unknown[][]) {
-  return async function* () {
-    for (const batch of batches) {
-      yield await Promise.resolve(batch);
-    }
-  };
-}
-
-test('a single door is opened at once and names are quoted', async () => {
-  const server = new ScriptedServer();
-  server.on('GET storage', () => ({ doors: [door] }));
-  server.bodies.set(
-    'storage/demo/list?path=%2F',
-    listing([row('a b', { type: 'directory' })], [DONE])
-  );
-  server.bodies.set('storage/demo/list?path=%2Fa%20b', listing([DONE]));
-  const model = new DataModel(server);
-  await model.loadDoors();
-  assert.equal(model.loading, 'complete');
-  await model.enter(model.view[0] as IRow);
-  assert.equal(model.path, '/a b');
-  assert.equal(model.total, 0);
-  await model.up();
-  assert.equal(model.currentRow?.name, 'a b');
-});
-
-test('an error in the middle of a list keeps its rows and tells the sentence', async () => {
-  const server = new ScriptedServer();
-  const error = { code: 'storage-away', message: 'Storage does not answer.' };
-  server.bodies.set(
-    'storage/demo/list?path=%2F',
-    listing([row('a')], [{ error }])
-  );
-  const model = new DataModel(server);
-  await model.open(door, '/');
-  assert.deepEqual(names(model.view), ['a']);
-  assert.deepEqual(model.problem, error);
-});
-
-test('a list without its last line is not taken for whole', async () => {
-  const server = new ScriptedServer();
-  server.bodies.set('storage/demo/list?path=%2F', listing([row('a')]));
-  const model = new DataModel(server);
-  await model.open(door, '/');
-  assert.equal(model.loading, 'error');
-});
-
-test('a folder left in the middle does not write into the next one', async () => {
-  const server = new ScriptedServer();
-  let go: () => void = () => undefined;
-  const gate = new Promise<void>(resolve => {
-    go = resolve;
-  });
-  server.bodies.set('storage/demo/list?path=%2Fslow', async function* () {
-    await gate;
-    yield [row('late'), DONE];
-  });
-  server.bodies.set(
-    'storage/demo/list?path=%2Ffast',
-    listing([row('early'), DONE])
-  );
-  const model = new DataModel(server);
-  const slow = model.open(door, '/slow');
-  await model.open(door, '/fast');
-  go();
-  await slow;
-  assert.deepEqual(names(model.view), ['early']);
-  assert.equal(model.loading, 'complete');
-});
-
-test('a refused folder says so and a retry reads it again', async () => {
-  const server = new ScriptedServer();
-  // eslint-disable-next-line require-yield -- it fails before the first row
-  server.bodies.set('storage/demo/list?path=%2F', async function* () {
-    await Promise.resolve();
-    throw new RequestError('forbidden', 'Not for your groups.', 403);
-  });
-  const model = new DataModel(server);
-  await model.open(door, '/');
-  assert.equal(model.problem?.message, 'Not for your groups.');
-  server.bodies.set('storage/demo/list?path=%2F', listing([DONE]));
-  await model.refresh();
-  assert.equal(model.problem, null);
+test('a long name keeps its end, and nothing of it is lost', () => {
+  assert.deepEqual(headAndTail('short.root'), ['short.root', '']);
+  assert.deepEqual(headAndTail('/store/mc/zmumu/nano_1.root'), [
+    '/store/mc/zmumu',
+    '/nano_1.root'
+  ]);
+  const odd = [
+    'x'.repeat(1000),
+    '\u{1f600}'.repeat(100),
+    'a' + '\u0301'.repeat(300),
+    '//'.repeat(50),
+    '<b>%2f</b>'.repeat(20)
+  ];
+  for (const name of odd) {
+    const [head, tail] = headAndTail(name);
+    assert.equal(head + tail, name);
+    assert.doesNotMatch(tail, /^(?:[\udc00-\udfff]|\p{M})/u);
+    assert.ok(head !== '' && tail.length <= 40);
+  }
+  const hebrew = '\u05d0'.repeat(100);
+  assert.deepEqual(headAndTail(hebrew), [hebrew, '']);
 });
