@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, m
 from af_hub.facility.addresses import HOST, Address, parse_address
 from af_hub.facility.base import Duration, Model, Size, Slug
 from af_hub.iam.groups import check_pattern
-from af_hub.xcache.versions import OLDEST_SAFE, faults_of, parse_version
+from af_hub.xcache.versions import SAFE, faults_of, parse_version
 
 ANY_AUDIENCE = "https://wlcg.cern.ch/jwt/v1/any"
 """Audience by which a token is for every service (WLCG profile, section "Audience")."""
@@ -51,11 +51,8 @@ def _exact_group(text: str) -> str:
 
 
 def _safe_version(text: str) -> str:
-    version = parse_version(text)
-    if version < OLDEST_SAFE:
-        found = "; ".join(fault.sentence for fault in faults_of(version) if fault.security)
-        oldest = ".".join(map(str, OLDEST_SAFE))
-        raise ValueError(f"is older than {oldest}, which a production cache needs: {found}")
+    if found := [fault.sentence for fault in faults_of(parse_version(text)) if fault.security]:
+        raise ValueError(f"is not safe in production, use {SAFE}: {'; '.join(found)}")
     return text
 
 
@@ -169,8 +166,8 @@ class XCache(Model):
     xrootd: Annotated[
         str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+){0,2}$"), AfterValidator(_safe_version)
     ] = "6.2"
-    """Version of XRootD that the configuration is written for, at least 5.9.3. (On one machine
-    whatever is installed is started, and its known faults are told.)"""
+    """Version of XRootD that the configuration is written for: 5.9.3, 6.0.1 or later. (On one
+    machine whatever is installed is started, and its known faults are told.)"""
 
     @property
     def origin_address(self) -> Address:

@@ -29,9 +29,10 @@ TOKENS: Final = "scitokens.cfg"
 GROUPS: Final = "authdb"
 """Name of the file that says what groups may read."""
 
-_LONGEST: Final = 190
-"""Longest line of scitokens.cfg, in bytes: its parser (XRootD's copy of inih) reads 199 at a time
-and takes the rest for a line of its own. Continued lines are not understood by 5.5.3."""
+_LONGEST: Final = {"5.5": 190, "6": 1000}
+"""Longest line of scitokens.cfg, in bytes. Its parser (XRootD's copy of inih) reads 199 at a time,
+1023 since 5.6.2 (xrootd#2074), and takes the rest for a line of its own; continued lines are not
+understood."""
 
 _HEAD: Final = (
     "# Written by `analysis-facility values --for xcache`; change the facility file instead.\n"
@@ -216,10 +217,11 @@ def _tokens(facility: FacilityConfig, xcache: XCache, places: Places) -> str:
         # without it, groups in a token widen what its paths narrow
         lines.append(f"authorization_strategy = capability{' group' if xcache.groups else ''}")
     text = _HEAD + "\n".join(lines) + "\n"
-    if too_long := [line for line in text.splitlines() if len(line) > _LONGEST]:
+    limit = _LONGEST[places.generation]
+    if too_long := [line for line in text.splitlines() if len(line) > limit]:
         raise ConfigError(
             "xcache-value",
-            f"The line {too_long[0][:60]}… is longer than the {_LONGEST} characters that XRootD reads "
+            f"The line {too_long[0][:60]}… is longer than the {limit} characters that XRootD reads "
             "in scitokens.cfg: use fewer or shorter audiences.",
         )
     return text

@@ -16,8 +16,8 @@ Version = tuple[int, int, int]
 Generation = Literal["5.5", "6"]
 """How the configuration is written: for XRootD before 5.7 with scitokens-cpp 0.7, or later."""
 
-OLDEST_SAFE: Final[Version] = (5, 9, 3)
-"""The first version without a known fault that lets somebody read what they may not."""
+SAFE: Final = "5.9.3, 6.0.1 or later"
+"""Versions without a known fault that lets somebody read, or learn, what they may not."""
 
 _NEW_FORM: Final[Version] = (5, 7, 0)
 """First version that knows all that the newer form of the configuration uses."""
@@ -37,8 +37,11 @@ class Fault:
         First version without it; None: still there in 6.2.
     since
         First version with it; None: all older ones have it.
+    also_in
+        Later versions that have it again: branched off before it was mended.
     security
-        Whether it lets somebody read, or learn, what they may not.
+        Whether it lets somebody read, or learn, what they may not; such a version is refused for
+        a production cache.
     measured
         Whether it was reproduced (else: read in upstream's notes or sources).
     """
@@ -47,13 +50,15 @@ class Fault:
     sentence: str
     fixed: Version | None
     since: Version | None = None
+    also_in: tuple[Version, ...] = ()
     security: bool = False
     measured: bool = True
 
     def is_in(self, version: Version) -> bool:
         """Tell whether `version` has the fault."""
         begun = self.since is None or version >= self.since
-        return begun and (self.fixed is None or version < self.fixed)
+        there = begun and (self.fixed is None or version < self.fixed)
+        return there or version in self.also_in
 
 
 FAULTS: Final = (
@@ -67,6 +72,8 @@ FAULTS: Final = (
         code="late-expiry",
         sentence="an expired token works for up to 60 s after its first use",
         fixed=(5, 9, 3),
+        # 6.0.0 came out before 5.9.3; 6.0.1 has the same correction
+        also_in=((6, 0, 0),),
         security=True,
     ),
     Fault(
