@@ -26,7 +26,8 @@ from af_hub.embedded.secrets import create_secrets
 from af_hub.embedded.storage.part import storage_part
 from af_hub.embedded.wiring import HERE, LOOPBACK, Ports, Wiring
 from af_hub.embedded.xrootd.availability import xrootd_problem
-from af_hub.embedded.xrootd.grid_pki import GridFiles, ensure_grid_pki, write_client_authorities
+from af_hub.embedded.xrootd.clients import write_client_authorities
+from af_hub.embedded.xrootd.grid_pki import GridFiles, ensure_grid_pki
 from af_hub.embedded.xrootd.part import xrootd_parts
 from af_hub.errors import SetupError
 from af_hub.facility import FacilityConfig, load
@@ -127,13 +128,14 @@ def _require_gateway_at(facility: FacilityConfig, host: str, public: int) -> Non
 
 def _named_ports(facility: FacilityConfig) -> dict[str, int]:
     """Return the ports on this machine that an administrator's own file names."""
-    gateway, xcache = facility.compute.gateway, facility.xcache
+    gateway, xcache, rucio = facility.compute.gateway, facility.xcache, facility.rucio
     web = [door.url for door in facility.storage if not door.address.is_root]
     named = {
         "iam_https": _loopback_port(facility.identity.issuer),
         "storage": next((port for url in web if (port := _loopback_port(url))), None),
         "xcache": next((_loopback_port(each.url) for each in facility.doors_of_the_cache()), None),
         "xcache_https": _loopback_port(xcache.https) if xcache else None,
+        "rucio": _loopback_port(rucio.url) if rucio else None,
         "gateway_proxy_tcp": _loopback_port(gateway.proxy_address) if gateway else None,
     }
     return {name: port for name, port in named.items() if port is not None}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -16,10 +17,65 @@ from pathlib import Path
 from typing import IO, Any
 
 BLOCK = 2**16
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What has crossed between cache and origin.
+
+    Parameters
+    ----------
+    connections
+        Connections that the cache has opened.
+    open
+        Those that are still there.
+    up, down
+        Bytes to the origin, and from it.
+    """
+
+    connections: int
+    open: int
+    up: int
+    down: int
 
 
 @dataclass
 class Meter:
+    """The proxy between cache and origin, seen from the tests."""
+
+    control: Path
+    record: Path
+
+    def _send(self, **wanted: Any) -> Counters:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(PATIENCE)
+            line.connect(str(self.control))
+            line.sendall(json.dumps(wanted).encode() + b"\n")
+            with line.makefile() as answer:
+                return Counters(**json.loads(answer.readline()))
+
+    def counters(self) -> Counters:
+        """Return what has crossed so far."""
+        return self._send()
+
+    def set(self, *, delay: float | None = None, cut: bool | None = None) -> Counters:
+        """Set the one-way delay in seconds, cut the line or mend it."""
+        wanted = {"delay": delay, "cut": cut}
+        return self._send(**{name: value for name, value in wanted.items() if value is not None})
+
+    def hang_up(self) -> Counters:
+        """Break every connection once."""
+        return self._send(hang_up=True)
+
+    def payload(self) -> bytes:
+        """Return every byte that went towards the origin."""
+        self.counters()  # flushes
+        return self.record.read_bytes()
+
+
+@dataclass
+class Line:
     """The counters and switches.
 
     Parameters
@@ -115,14 +171,14 @@ class Meter:
 async def serve(listen: int, to: int, control: Path, record: Path) -> None:
     """Serve until killed."""
     with record.open("wb") as stream:
-        meter = Meter(to, stream)
+        line = Line(to, stream)
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while line := await reader.readline():
-                writer.write(json.dumps(meter.command(json.loads(line))).encode() + b"\n")
+            while text := await reader.readline():
+                writer.write(json.dumps(line.command(json.loads(text))).encode() + b"\n")
             writer.close()
 
-        await asyncio.start_server(meter.carry, ["127.0.0.1", "::1"], listen)
+        await asyncio.start_server(line.carry, ["127.0.0.1", "::1"], listen)
         await asyncio.start_unix_server(answer, control)
         await asyncio.Event().wait()
 

@@ -25,12 +25,9 @@ What it offers:
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -47,7 +44,6 @@ import pytest
 from af_hub.embedded.environment import part_environment
 from af_hub.embedded.guard import sweep
 from af_hub.embedded.layout import Layout
-from af_hub.embedded.logs import open_log
 from af_hub.embedded.network.part import holder_file, network_part
 from af_hub.embedded.parts import Part
 from af_hub.embedded.pki import ensure_pki
@@ -58,16 +54,18 @@ from af_hub.embedded.xrootd.availability import (
     network_problem,
     programs_problem,
 )
+from af_hub.embedded.xrootd.clients import write_client_authorities
 from af_hub.embedded.xrootd.grid_pki import (
     GridFiles,
     ensure_grid_pki,
-    write_client_authorities,
 )
 from af_hub.embedded.xrootd.part import cache_part, origin_part
 from af_hub.facility import FacilityConfig, load
 from af_hub.facility.default import default_facility
 from testbed.iam import free_ports
+from testbed.meter import Meter
 from testbed.require import require
+from testbed.running_parts import PATIENCE, RunningParts
 from testbed.storage import Issuer
 
 if TYPE_CHECKING:
@@ -75,82 +73,21 @@ if TYPE_CHECKING:
 
 ORIGIN_PORT = 1094
 METER_PORT = 1095
-PATIENCE = 60.0
 SERVERS = ("xrootd-origin", "xcache")
 
 
-@dataclass(frozen=True)
-class Counters:
-    """What has crossed between cache and origin.
-
-    Parameters
-    ----------
-    connections
-        Connections that the cache has opened.
-    open
-        Those that are still there.
-    up, down
-        Bytes to the origin, and from it.
-    """
-
-    connections: int
-    open: int
-    up: int
-    down: int
-
-
-@dataclass
-class Meter:
-    """The proxy between cache and origin, see `testbed.meter`."""
-
-    control: Path
-    record: Path
-
-    def _send(self, **wanted: Any) -> Counters:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(PATIENCE)
-            line.connect(str(self.control))
-            line.sendall(json.dumps(wanted).encode() + b"\n")
-            with line.makefile() as answer:
-                return Counters(**json.loads(answer.readline()))
-
-    def counters(self) -> Counters:
-        """Return what has crossed so far."""
-        return self._send()
-
-    def set(self, *, delay: float | None = None, cut: bool | None = None) -> Counters:
-        """Set the one-way delay in seconds, cut the line or mend it."""
-        wanted = {"delay": delay, "cut": cut}
-        return self._send(**{name: value for name, value in wanted.items() if value is not None})
-
-    def hang_up(self) -> Counters:
-        """Break every connection once."""
-        return self._send(hang_up=True)
-
-    def payload(self) -> bytes:
-        """Return every byte that went towards the origin."""
-        self.counters()  # flushes
-        return self.record.read_bytes()
-
-
-@dataclass
-class Stack:
+@dataclass(kw_only=True)
+class Stack(RunningParts):
     """The running servers; see the module's text."""
 
-    layout: Layout
     facility: FacilityConfig
     issuer: Issuer
-    parts: dict[str, Part]
-    instance: str
     meter: Meter
     port: int
     https_port: int
     audience: str
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
     """Every token that was made, to be searched for where none may be."""
-
-    # --- addresses ---
 
     def url(self, path: str) -> str:
         """Return the address of a file at the cache, ``root://``."""
@@ -168,8 +105,6 @@ class Stack:
     def grid(self) -> GridFiles:
         """Certificates of the grid kind."""
         return GridFiles.of(self.layout)
-
-    # --- data and tokens ---
 
     def write(self, path: str, content: bytes) -> Path:
         """Put a file into the store; `path` begins with ``/store``."""
@@ -192,8 +127,6 @@ class Stack:
         path.touch(mode=0o600)
         path.write_text(token)
         return path
-
-    # --- clients ---
 
     def client_environment(self, token: str | None = None) -> dict[str, str]:
         """Return the environment of a client on the host; without a token none is found."""
@@ -248,63 +181,15 @@ class Stack:
             check=False,
         )
 
-    # --- parts ---
-
-    def log(self, name: str) -> str:
-        """Return everything that a part has written."""
-        return self.layout.log(name).read_text(encoding="utf-8", errors="replace")
-
-    def pid(self, name: str) -> int:
-        """Return the process id of a part; xrootd itself is its child."""
-        return self.processes[name].pid
-
-    def launch(self, name: str) -> None:
-        """Start a part without waiting for it."""
-        part = self.parts[name]
-        with open_log(self.layout.log(name)) as stream:
-            self.processes[name] = subprocess.Popen(
-                part.command,
-                env=part_environment(self.instance, part.environment),
-                cwd=self.layout.root,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
-            )
-
-    def wait_until_ready(self, *names: str) -> None:
-        """Wait for parts that were launched."""
-
-        async def ready() -> None:
-            async with asyncio.timeout(PATIENCE):
-                for name in names:
-                    while not await self.parts[name].ready():
-                        code = self.processes[name].poll()
-                        assert code is None, f"{name} ended ({code}):\n{self.log(name)}"
-                        await asyncio.sleep(0.02)
-
-        asyncio.run(ready())
-
-    def start(self, *names: str) -> None:
-        """Start parts and wait for them."""
-        for name in names:
-            self.launch(name)
-        self.wait_until_ready(*names)
-
-    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to a part, wait for its end, and return its code."""
-        self.processes[name].send_signal(number)
-        return self.processes[name].wait(PATIENCE)
-
     def restart(self, name: str) -> None:
         """Stop a part as the supervisor does and start it again."""
+        if name != "network":
+            super().restart(name)
+            return
         self.kill(name, signal.SIGTERM)
-        if name == "network":
-            for each in (*SERVERS, "meter"):
-                self.processes[each].wait(PATIENCE)
-            self.start("network", *SERVERS, "meter")
-        else:
-            self.start(name)
+        for each in (*SERVERS, "meter"):
+            self.processes[each].wait(PATIENCE)
+        self.start("network", *SERVERS, "meter")
 
 
 def _enter(layout: Layout, command: Sequence[str]) -> tuple[str, ...]:

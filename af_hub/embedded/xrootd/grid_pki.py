@@ -29,12 +29,6 @@ LIFETIME = dt.timedelta(days=397)
 RENEW_BEFORE = dt.timedelta(days=30)
 """A certificate is replaced at the first start within this time before its end."""
 
-PROXY_LIFETIME = dt.timedelta(hours=48)
-"""Life of the cache's proxy certificate."""
-
-PROXY_RENEWAL = dt.timedelta(hours=12)
-"""Time between two of them: a machine may sleep for a day and a half."""
-
 NAMESPACE = "/DC=test/DC=af"
 """Where every name begins that the authority may sign."""
 
@@ -42,11 +36,8 @@ AUTHORITY = "Analysis facility grid authority"
 ORIGIN = "localhost"
 SERVICE = "xcache-service"
 
-_BACKDATED = dt.timedelta(hours=1)
-
-_PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
-_INHERIT_ALL = bytes.fromhex("300c300a06082b06010505071501")
-"""RFC 3820, 3.8: no limit of the path, policy language id-ppl-inheritAll."""
+BACKDATED = dt.timedelta(hours=1)
+"""How far back a certificate begins: clocks differ."""
 
 Signer = tuple[x509.Certificate, rsa.RSAPrivateKey]
 
@@ -128,59 +119,6 @@ def ensure_grid_pki(files: GridFiles, *, now: dt.datetime | None = None) -> x509
     return authority[0]
 
 
-def write_client_authorities(layout: Layout) -> None:
-    """Write the folder by which XRootD's clients know the facility's servers.
-
-    Parameters
-    ----------
-    layout
-        Its own authority exists; the grid's is added if there is one.
-    """
-    own = x509.load_pem_x509_certificate(layout.ca_certificate.read_bytes())
-    authorities = {own: "/CN=*"}
-    grid = GridFiles.of(layout).authority
-    if grid.exists():
-        certificate = x509.load_pem_x509_certificate(grid.read_bytes())
-        authorities[certificate] = f"{NAMESPACE}/*"
-    write_authorities(layout.certificates, authorities)
-
-
-def renew_proxy(files: GridFiles, *, lifetime: dt.timedelta = PROXY_LIFETIME) -> None:
-    """Write a new proxy certificate for the cache (RFC 3820).
-
-    Parameters
-    ----------
-    files
-        Where the service's certificate lies and the proxy goes.
-    lifetime
-        Until it ends.
-    """
-    service, service_key = _read(files.service)
-    key = _new_key()
-    now = dt.datetime.now(dt.UTC)
-    serial = x509.random_serial_number()
-    proxy = (
-        x509.CertificateBuilder()
-        # RFC 3820, 3.4: the issuer's name and one more common name, unique among its proxies
-        .subject_name(
-            x509.Name([*service.subject, x509.NameAttribute(NameOID.COMMON_NAME, str(serial))])
-        )
-        .issuer_name(service.subject)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(max(now - _BACKDATED, service.not_valid_before_utc))
-        .not_valid_after(min(now + lifetime, service.not_valid_after_utc))
-        .add_extension(
-            x509.UnrecognizedExtension(_PROXY_CERT_INFO, _INHERIT_ALL),
-            critical=True,
-        )
-        .add_extension(_usage(sign_certificates=False), critical=True)
-        .sign(service_key, hashes.SHA256())
-    )
-    text = (_pem(proxy), _key_pem(key), _pem(service))
-    write_atomically(files.proxy, "".join(text), mode=0o400)
-
-
 def sign(authority: Signer, common_name: str, now: dt.datetime) -> Signer:
     """Return a certificate and its key, good for both ends of a connection.
 
@@ -194,11 +132,11 @@ def sign(authority: Signer, common_name: str, now: dt.datetime) -> Signer:
         The time.
     """
     issuer, issuer_key = authority
-    key = _new_key()
+    key = new_key()
     builder = (
         _builder(_name(common_name), issuer.subject, key, now, LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=False), critical=True)
+        .add_extension(usage(sign_certificates=False), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage(
                 [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -219,17 +157,17 @@ def sign(authority: Signer, common_name: str, now: dt.datetime) -> Signer:
 
 def load_authority(files: GridFiles) -> Signer:
     """Return the authority's certificate and key."""
-    return _read(files.authority)
+    return read_pair(files.authority)
 
 
 def _make_authority(now: dt.datetime) -> Signer:
-    key = _new_key()
+    key = new_key()
     name = _name(AUTHORITY)
     certificate = (
         _builder(name, name, key, now, CA_LIFETIME)
         # one more below a certificate: its proxies
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=True), critical=True)
+        .add_extension(usage(sign_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
     return certificate, key
@@ -245,7 +183,8 @@ def _name(common_name: str) -> x509.Name:
     )
 
 
-def _new_key() -> rsa.RSAPrivateKey:
+def new_key() -> rsa.RSAPrivateKey:
+    """Return a new key."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -262,13 +201,14 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
+        .not_valid_before(now - BACKDATED)
         .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
+def usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    """Return the key usage of an authority, or of everybody else."""
     return x509.KeyUsage(
         digital_signature=not sign_certificates,
         # GSI exchanges its session key under the server's RSA key
@@ -283,11 +223,13 @@ def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _pem(certificate: x509.Certificate) -> str:
+def pem(certificate: x509.Certificate) -> str:
+    """Return a certificate as text."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def _key_pem(key: rsa.RSAPrivateKey) -> str:
+def key_pem(key: rsa.RSAPrivateKey) -> str:
+    """Return a key as text, in the form that XRootD reads in a proxy's file."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
@@ -302,14 +244,14 @@ def key_of(certificate: Path) -> Path:
 
 def _store(path: Path, pair: Signer) -> None:
     # XRootD refuses keys that anybody but the owner may read
-    write_atomically(key_of(path), _key_pem(pair[1]), mode=0o400)
-    write_atomically(path, _pem(pair[0]), mode=0o644)
+    write_atomically(key_of(path), key_pem(pair[1]), mode=0o400)
+    write_atomically(path, pem(pair[0]), mode=0o644)
 
 
 def _load(path: Path, now: dt.datetime) -> Signer | None:
     """Return what lies there; None if it is missing, ends soon, or the two do not fit."""
     try:
-        certificate, key = _read(path)
+        certificate, key = read_pair(path)
     except (OSError, ValueError):
         return None
     fits = certificate.public_key() == key.public_key()
@@ -329,7 +271,16 @@ def _is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) ->
     return True
 
 
-def _read(path: Path) -> Signer:
+def read_pair(path: Path) -> Signer:
+    """Return a certificate and its key.
+
+    Raises
+    ------
+    OSError
+        One of the two is missing.
+    ValueError
+        One of the two is damaged.
+    """
     key = serialization.load_pem_private_key(key_of(path).read_bytes(), password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError(f"{key_of(path)} is no RSA key")  # noqa: TRY004  as for any damaged file

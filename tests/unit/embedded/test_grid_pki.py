@@ -17,15 +17,14 @@ from hypothesis import strategies as st
 
 from af_hub.embedded.layout import Layout
 from af_hub.embedded.pki import ensure_pki
-from af_hub.embedded.xrootd import grid_pki
 from af_hub.embedded.xrootd.authority import slashed, subject_hash, write_authorities
+from af_hub.embedded.xrootd.clients import write_client_authorities
 from af_hub.embedded.xrootd.grid_pki import (
     GridFiles,
     ensure_grid_pki,
     key_of,
-    renew_proxy,
-    write_client_authorities,
 )
+from af_hub.embedded.xrootd.proxy_certificate import PROXY_RENEWAL, renew_proxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +107,7 @@ def test_openssl_believes_the_proxy_when_it_takes_proxies(files: GridFiles) -> N
     # RFC 3820: issued by the service, and named below it
     assert slashed(proxy.issuer) == "/DC=test/DC=af/CN=xcache-service"
     assert slashed(proxy.subject).startswith("/DC=test/DC=af/CN=xcache-service/CN=")
-    assert proxy.not_valid_after_utc - dt.datetime.now(dt.UTC) > grid_pki.PROXY_RENEWAL * 3
+    assert proxy.not_valid_after_utc - dt.datetime.now(dt.UTC) > PROXY_RENEWAL * 3
 
 
 def test_nothing_changes_when_all_is_good(files: GridFiles) -> None:
