@@ -110,6 +110,7 @@ class WorkerProcess:
         self._with_token = with_token
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._ending = False
         self._starting = asyncio.Lock()
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = itertools.count(1)
@@ -120,9 +121,20 @@ class WorkerProcess:
         """Process id of the running worker."""
         return self._process.pid if self._process and self._running() else None
 
+    @property
+    def requests(self) -> int:
+        """How many requests are under way."""
+        return len(self._exchanges)
+
+    @property
+    def waiting_pages(self) -> int:
+        """How many frames have come that nobody has taken yet."""
+        return sum(exchange.frames.qsize() for exchange in self._exchanges.values())
+
     def _running(self) -> bool:
         return (
             self._process is not None
+            and not self._ending
             and self._process.returncode is None
             and self._reading is not None
             and not self._reading.done()
@@ -171,20 +183,32 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the worker at once."""
+        self._ending = True
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
     async def close(self) -> None:
         """End the worker and wait until it is gone."""
         self.kill()
+        await self._gone()
+
+    async def _gone(self) -> None:
+        """Wait until nothing is left of a worker that is about to end."""
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)
+        if self._process is not None:
+            await self._ended()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+                with contextlib.suppress(OSError):
+                    await self._process.stdin.wait_closed()
 
     async def _start(self) -> None:
         """Start a worker and wait until it is ready."""
-        if self._reading is not None:
-            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._gone()
+        self._process = self._reading = None
         self._token = None
+        self._ending = False
         try:
             first = await self._launch()
         except BaseException:
