@@ -31,6 +31,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -211,7 +212,11 @@ def _meter_part(stack: Stack) -> Part:
     addresses = (str(METER_PORT), str(ORIGIN_PORT), str(meter.control), str(meter.record))
 
     async def ready() -> bool:
-        return meter.control.exists()
+        try:
+            meter.counters()
+        except OSError:
+            return False
+        return True
 
     return Part(
         name="meter",
@@ -227,7 +232,7 @@ def require_xrootd() -> None:
     require("xrootd", problem is None, str(problem))
 
 
-def _prepare(issuer: Issuer, layout: Layout, trusted: str) -> Stack:
+def _prepare(issuer: Issuer, layout: Layout, trusted: str, short: Path) -> Stack:
     names = list(Ports.__dataclass_fields__)
     ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
     layout.facility_file.write_text(default_facility(ports))
@@ -252,7 +257,7 @@ def _prepare(issuer: Issuer, layout: Layout, trusted: str) -> Stack:
         issuer=issuer,
         parts={part.name: part for part in parts},
         instance=secrets.token_hex(8),
-        meter=Meter(layout.state / "meter.sock", layout.state / "meter.bin"),
+        meter=Meter(short / "meter.sock", layout.state / "meter.bin"),
         port=ports.xcache,
         https_port=ports.xcache_https,
         audience=facility.identity.audiences["storage"].audience,
@@ -263,13 +268,8 @@ def _prepare(issuer: Issuer, layout: Layout, trusted: str) -> Stack:
 def started_stack(root: Path, *, iam: str | None = None) -> Iterator[Stack]:
     """Give running servers with their data below `root`; nothing of them is left afterwards.
 
-    Parameters
-    ----------
-    root
-        Data folder.
-    iam
-        Issuer whose tokens are accepted in place of those of ``stack.token``: a development IAM
-        that has its certificates in the same data folder.
+    With `iam`, tokens of that issuer are accepted in place of those of ``stack.token``: a
+    development IAM that has its certificates in the same data folder.
     """
     require_xrootd()
     layout = Layout(root)
@@ -277,7 +277,9 @@ def started_stack(root: Path, *, iam: str | None = None) -> Iterator[Stack]:
     ensure_pki(layout)
     create_secrets(layout)
     issuer = Issuer(layout)
-    stack = _prepare(issuer, layout, iam or issuer.url)
+    # a socket's name ends at 107 characters
+    short = tempfile.TemporaryDirectory(prefix="af-")
+    stack = _prepare(issuer, layout, iam or issuer.url, Path(short.name))
     stack.parts["meter"] = _meter_part(stack)
     try:
         stack.start("network", *SERVERS, "meter")
@@ -286,6 +288,7 @@ def started_stack(root: Path, *, iam: str | None = None) -> Iterator[Stack]:
         sweep(stack.instance, grace=2)
         for process in stack.processes.values():
             process.wait(PATIENCE)
+        short.cleanup()
         issuer.server.shutdown()
         issuer.server.server_close()
 
