@@ -24,7 +24,12 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_installer(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], code: str
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    code: str,
+    hint: str = "",
 ) -> None:
     """Run a program to its end; called from the main thread.
 
@@ -41,6 +46,8 @@ def run_installer(
         All of its environment.
     code
         Code of the error.
+    hint
+        A sentence that tells how to go on without it.
 
     Raises
     ------
@@ -70,14 +77,13 @@ def run_installer(
             _end_group(process)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise SetupError(
-                    code, f"`{line}` did not end within {TIMEOUT // 60} minutes."
+                    code, f"`{line}` did not end within {TIMEOUT // 60} minutes. {hint}".rstrip()
                 ) from error
             raise
     if process.returncode:
         end = "\n".join(f"    {each}" for each in output.splitlines()[-15:])
-        raise SetupError(
-            code, f"`{line}` failed in {folder}. Is the network up? Its last words:\n{end}"
-        )
+        question = f"Is the network up? {hint}".rstrip()
+        raise SetupError(code, f"`{line}` failed in {folder}. {question} Its last words:\n{end}")
 
 
 @contextmanager

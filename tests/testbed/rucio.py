@@ -41,7 +41,7 @@ import pytest
 
 from af_hub.embedded.rucio.config import RucioHome
 from af_hub.embedded.rucio.environment import install_rucio, rucio_python
-from af_hub.embedded.rucio.part import ORIGIN, rucio_environment, rucio_people
+from af_hub.embedded.rucio.part import rucio_environment, rucio_people
 from af_hub.embedded.rucio.server.af_rucio.settings import Settings, StorageElement
 from af_hub.facility.rucio import Rucio
 from testbed.iam import IAM, free_ports
@@ -65,7 +65,7 @@ ODD = (
         "/store/cms/odd/-a..b__c.root",
         "/store/cms/odd/UPPER.lower.-_.root",
         "/store/cms/odd/double..dot/0.root",
-        f"/store/cms/odd/{'long' * 58}.root",
+        f"/store/cms/odd/{'long' * 57}.root",
     ),
 )
 """Scope and names of files that are unusual and permitted."""
@@ -240,7 +240,7 @@ def prepare_rucio(root: Path, iam: IAM, *, database: str = "") -> RucioServer:
         issuer=iam.config.access_token_issuer,
         people=rucio_people(Rucio(url=f"http://127.0.0.1:{port}", audience="rucio")),
         storage=(
-            StorageElement("DEMO_ORIGIN", "root", *ORIGIN),
+            StorageElement("DEMO_ORIGIN", "root", "localhost", 1094),
             StorageElement("DEMO_DISK", "davs", "127.0.0.1", DISK_PORT, priority=2),
         ),
         store=store,
@@ -347,8 +347,9 @@ def running_postgresql(folder: Path, user: str | None) -> Iterator[str]:
     assert made.returncode == 0, made.stdout
     fast = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_wal_size=4GB")
     settings = [f"-c{each}" for each in ("listen_addresses=", *fast)]
-    command = as_user(user, postgres, "-D", str(data), "-k", str(folder), *settings, death="INT")
-    with process_of(command, log, signal.SIGINT) as process:
+    command = as_user(user, postgres, "-D", str(data), "-k", str(folder), *settings, death="QUIT")
+    # SIGQUIT: at once, nobody wants the data again
+    with process_of(command, log, signal.SIGQUIT) as process:
         wait_until(lambda: b"ready to accept" in log.read_bytes(), str(log), process)
         yield f"postgresql+psycopg://rucio@/postgres?host={folder}"
 

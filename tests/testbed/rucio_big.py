@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from af_rucio.catalogue import bring_up_to_date, write_datasets, write_rse
+from af_rucio.catalogue import bring_up_to_date, write_datasets
 from af_rucio.content import Dataset, File, demo_content
 from af_rucio.database import open_database, write
+from af_rucio.elements import write_rse
 from af_rucio.settings import Settings
 from rucio.common.types import InternalAccount
 from rucio.db.sqla import models

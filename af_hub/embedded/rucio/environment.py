@@ -76,7 +76,11 @@ def _fill(folder: Path) -> None:
 
     def run(*command: str) -> None:
         run_installer(
-            command, folder=folder.parent, environment=environment, code="rucio-not-installed"
+            command,
+            folder=folder.parent,
+            environment=environment,
+            code="rucio-not-installed",
+            hint="A facility without Rucio has `rucio: null` in its file.",
         )
 
     # no pip in it: that takes longer than all the rest, and Debian has it in a package apart

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from af_hub.embedded.wiring import Wiring
     from af_hub.facility.rucio import Rucio
 
-ORIGIN = ("localhost", 1094)
-"""The XRootD origin as it is called inside its namespace, and so in the catalogue."""
-
 WAIT = 30
 """Seconds that a writer of the SQLite database waits for another one."""
 
@@ -72,13 +69,17 @@ def rucio_settings(wiring: Wiring, rucio: Rucio, *, origin: bool, filled: bool) 
     identity = wiring.facility.identity
     home = RucioHome(wiring.layout.rucio)
     disk = ("davs", LOOPBACK, wiring.ports.storage)
+    first = disk
+    if origin and wiring.facility.xcache:
+        # as it is called inside its namespace: addresses in the catalogue are the origin's
+        first = ("root", *wiring.facility.xcache.origin_address.place)
     return Settings(
         port=wiring.ports.rucio,
         database=f"sqlite:///{home.database}?timeout={WAIT}",
         issuer=identity.access_token_issuer or identity.issuer.rstrip("/"),
         people=rucio_people(rucio),
         storage=(
-            StorageElement("DEMO_ORIGIN", *(("root", *ORIGIN) if origin else disk)),
+            StorageElement("DEMO_ORIGIN", *first),
             StorageElement("DEMO_DISK", *disk, priority=2),
         ),
         store=wiring.layout.store,

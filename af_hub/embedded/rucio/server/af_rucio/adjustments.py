@@ -1,11 +1,14 @@
-"""Two things that Rucio 41 does otherwise than a facility on one machine needs."""
+"""Three things that Rucio 41 does otherwise than a facility on one machine needs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from oic.oic import Client
+from rucio.common.exception import CannotAuthenticate
 from rucio.core import oidc, replica_sorter
+from rucio.gateway.authentication import validate_auth_token
+from rucio.web.rest.flaskapi.v1 import common
 
 
 class TolerantClient(Client):  # type: ignore[misc]  # untyped upstream
@@ -32,7 +35,27 @@ def by_priority(replicas: dict[str, Any], *_: Any, **__: Any) -> list[str]:
     return list(replicas)
 
 
+def validate_twice(token: str) -> dict[str, Any]:
+    """Check a token, and once more if it is refused.
+
+    Rucio writes a token that it sees for the first time into its database. Of several first
+    requests at once, as a panel makes them, one writes it and Rucio 41 answers 401 to the others:
+    their row is there already. The second time they find it.
+
+    Raises
+    ------
+    CannotAuthenticate
+        It is not good.
+    """
+    try:
+        found: dict[str, Any] = validate_auth_token(token)
+    except CannotAuthenticate:
+        found = validate_auth_token(token)
+    return found
+
+
 def adjust() -> None:
-    """Put both in place; before the first request."""
+    """Put all in place; before the first request."""
+    common.validate_auth_token = validate_twice
     oidc.Client = TolerantClient
     replica_sorter.sort_geoip = by_priority

@@ -10,40 +10,22 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rucio.common.exception import RSENotFound
 from rucio.common.types import InternalAccount, InternalScope
-from rucio.core.oidc import oidc_identity_string
-from rucio.core.rse import add_protocol, add_rse, get_rse_id
 from rucio.db.sqla import models
-from rucio.db.sqla.constants import (
-    AccountStatus,
-    AccountType,
-    DIDAvailability,
-    DIDType,
-    IdentityType,
-    ReplicaState,
-    ScopeStatus,
-)
+from rucio.db.sqla.constants import DIDAvailability, DIDType, ReplicaState, ScopeStatus
 from sqlalchemy import delete, select
 
+from .accounts import OWNER, write_people
 from .database import write
+from .elements import write_rse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
     from .content import Dataset, File
-    from .settings import Person, Settings, StorageElement
-
-OWNER = "root"
-"""The account that owns the demo's data; nobody has an identity for it, so nobody can use it."""
-
-IMPLEMENTATIONS = {
-    "root": "rucio.rse.protocols.xrootd.Default",
-    "davs": "rucio.rse.protocols.gfal.Default",
-}
-"""Which of Rucio's classes writes the addresses of a scheme."""
+    from .settings import Settings
 
 
 def bring_up_to_date(session: Session, settings: Settings, datasets: Sequence[Dataset]) -> None:
@@ -69,99 +51,6 @@ def bring_up_to_date(session: Session, settings: Settings, datasets: Sequence[Da
 def _now() -> datetime:
     # Rucio keeps times without zone, in UTC
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def write_people(session: Session, people: Iterable[Person], issuer: str) -> None:
-    """Write accounts and who may use them: the `issuer`'s tokens only, no password, no key.
-
-    Identities of an earlier issuer (its port has moved) are taken away.
-    """
-    people = list(people)
-    accounts = [(OWNER, AccountType.SERVICE, "root@example.org")]
-    accounts += [(person.account, AccountType.USER, person.email) for person in people]
-    write(
-        session,
-        models.Account,
-        [
-            {
-                "account": InternalAccount(name),
-                "account_type": kind,
-                "status": AccountStatus.ACTIVE,
-                "email": email,
-            }
-            for name, kind, email in accounts
-        ],
-    )
-    write(
-        session,
-        models.AccountAttrAssociation,
-        [
-            {"account": InternalAccount(person.account), "key": "admin", "value": True}
-            for person in people
-            if person.admin
-        ],
-    )
-    identities = {oidc_identity_string(person.sub, issuer): person for person in people}
-    for model in (models.IdentityAccountAssociation, models.Identity):
-        session.execute(
-            delete(model).where(
-                model.identity_type == IdentityType.OIDC, model.identity.not_in(identities)
-            )
-        )
-    write(
-        session,
-        models.Identity,
-        [
-            {"identity": identity, "identity_type": IdentityType.OIDC, "email": person.email}
-            for identity, person in identities.items()
-        ],
-        renew=("email",),
-    )
-    write(
-        session,
-        models.IdentityAccountAssociation,
-        [
-            {
-                "identity": identity,
-                "identity_type": IdentityType.OIDC,
-                "account": InternalAccount(person.account),
-                "is_default": True,
-            }
-            for identity, person in identities.items()
-        ],
-    )
-
-
-def write_rse(session: Session, element: StorageElement) -> str:
-    """Write an RSE with its one protocol and return its id.
-
-    It is not deterministic: each replica has its path of its own, because Rucio's algorithms from
-    name to path all put the scope or a hash into it. Paths hold no port, so ports may move.
-    """
-    try:
-        rse_id = get_rse_id(element.name, session=session)
-    except RSENotFound:
-        rse_id = add_rse(element.name, deterministic=False, session=session)
-    session.execute(delete(models.RSEProtocol).where(models.RSEProtocol.rse_id == rse_id))
-    session.flush()
-    # read only: nobody can upload here
-    access = {"read": element.priority, "write": 0, "delete": 0}
-    wan = access | {"third_party_copy_read": 0, "third_party_copy_write": 0}
-    add_protocol(
-        rse_id,
-        {
-            "scheme": element.scheme,
-            "hostname": element.host,
-            "port": element.port,
-            "prefix": element.prefix,
-            "impl": IMPLEMENTATIONS[element.scheme],
-            "domains": {"lan": access, "wan": wan},
-            "extended_attributes": None,
-        },
-        session=session,
-    )
-    session.flush()
-    return str(rse_id)
 
 
 def write_datasets(
