@@ -104,6 +104,11 @@ test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test, on JupyterHu
 	$(BIN)/pytest $(PYTEST_ARGS)
 	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
 
+.PHONY: test-xrootd-6
+test-xrootd-6: $(VENV)/.dev system ## The XCache's tests against XRootD 6 from Debian sid; needs root
+	root="$$(tools/xrootd_6.sh)"; AF_REQUIRE=xrootd AF_XROOTD_ROOT="$$root" \
+	  $(BIN)/pytest tests/data/test_xcache_*.py $(PYTEST_ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

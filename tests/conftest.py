@@ -11,6 +11,7 @@ pytest_plugins = [
     "testbed.storage",
     "testbed.network",
     "testbed.xrootd",
+    "testbed.xrootd_6",
     "testbed.facility",
     "testbed.webdav",  # before those that import it, or pytest cannot rewrite its asserts
     "testbed.lab_hub",

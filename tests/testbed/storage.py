@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from af_hub.embedded.layout import Layout
 from af_hub.embedded.pki import ensure_pki
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 CONTENT = bytes(range(256)) * 40
 """What every file of the test store holds."""
+
+CURVE_KID = "curve"
+"""Name of the issuer's key for ES256; those for RS256 change."""
 
 
 class Issuer:
@@ -48,6 +51,7 @@ class Issuer:
     def __init__(self, layout: Layout) -> None:
         self.fetches = 0
         self._keys: dict[str, rsa.RSAPrivateKey] = {}
+        self._curve_key = ec.generate_private_key(ec.SECP256R1())
         self.rotate()
         issuer = self
 
@@ -78,6 +82,8 @@ class Issuer:
         for kid, key in self._keys.items():
             public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
             keys.append({"kid": kid, "kty": "RSA", "n": public["n"], "e": public["e"]})
+        curve = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._curve_key.public_key()))
+        keys.append({"kid": CURVE_KID, "alg": "ES256", **curve})
         return {"keys": keys}
 
     def rotate(self) -> None:
@@ -91,10 +97,14 @@ class Issuer:
         *,
         key: Any = None,
         kid: str | None = None,
+        algorithm: str = "RS256",
         drop: tuple[str, ...] = (),
         **claims: Any,
     ) -> str:
-        """Return a signed token; claims that are given replace the good ones."""
+        """Return a signed token; claims that are given replace the good ones.
+
+        `algorithm` ``ES256`` takes the issuer's other key.
+        """
         now = time.time()
         payload = {
             "iss": self.url.rstrip("/"),
@@ -109,11 +119,12 @@ class Issuer:
         } | claims
         for name in drop:
             del payload[name]
+        curve = algorithm == "ES256"
         return jwt.encode(
             payload,
-            key or self._keys[self.kid],
-            algorithm="RS256",
-            headers={"kid": kid or self.kid},
+            key or (self._curve_key if curve else self._keys[self.kid]),
+            algorithm=algorithm,
+            headers={"kid": kid or (CURVE_KID if curve else self.kid)},
         )
 
 
