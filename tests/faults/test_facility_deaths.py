@@ -62,6 +62,12 @@ def test_parts_come_back_and_labs_and_clusters_live_when_they_are_killed(tmp_pat
         kill(facility, "storage")
         wait_for(lambda: token_is_valid(alice), "the storage")
 
+        # with the network go the servers in it; all are there again in a new one
+        inside = {facility.pid("xrootd-origin"), facility.pid("xcache")}
+        kill(facility, "network")
+        wait_for(lambda: "XCache is up again" in facility.text(), "the cache")
+        assert not living(inside)
+
         kill(facility, "gateway")
         found = clusters.wait(cluster, lambda one: one["workers"] == 1)
         assert found["state"] == "running"

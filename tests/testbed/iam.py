@@ -163,14 +163,16 @@ class IAM:
             self.issuer + path, form, headers={"Authorization": f"Basic {basic}"}
         )
 
-    def code(self, username: str, scope: str = LOGIN_SCOPE, **more: str) -> tuple[str, str]:
+    def code(
+        self, username: str, scope: str = LOGIN_SCOPE, *, callback: str = CALLBACK, **more: str
+    ) -> tuple[str, str]:
         """Log in as a browser would; returns code and PKCE verifier."""
         verifier = secrets.token_urlsafe(48)
         digest = hashlib.sha256(verifier.encode()).digest()
         query = {
             "response_type": "code",
             "client_id": self.client.client_id,
-            "redirect_uri": CALLBACK,
+            "redirect_uri": callback,
             "scope": scope,
             "state": "s",
             "nonce": "n-0S6_WzA2Mj",
@@ -179,17 +181,19 @@ class IAM:
         } | more
         browser = self.browser()
         page = browser.send(f"{self.config.login_url}authorize?{urlencode(query)}")
-        answer = browser.follow(browser.log_in(page, username), until=CALLBACK)
+        answer = browser.follow(browser.log_in(page, username), until=callback)
         return parse_qs(urlsplit(answer.location).query)["code"][0], verifier
 
-    def log_in(self, username: str, scope: str = LOGIN_SCOPE, **more: str) -> dict[str, Any]:
+    def log_in(
+        self, username: str, scope: str = LOGIN_SCOPE, *, callback: str = CALLBACK, **more: str
+    ) -> dict[str, Any]:
         """Return the token answer of a complete login."""
-        code, verifier = self.code(username, scope, **more)
+        code, verifier = self.code(username, scope, callback=callback, **more)
         answer = self.post(
             "token",
             grant_type="authorization_code",
             code=code,
-            redirect_uri=CALLBACK,
+            redirect_uri=callback,
             code_verifier=verifier,
         )
         assert answer.status == 200, answer.text
