@@ -178,7 +178,9 @@ class RucioServer:
         command = [str(rucio_python()), "-m", "af_rucio", str(self.home.settings)]
         environment = rucio_environment(self.home.config, self.iam.layout.ca_bundle)
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, cwd=self.home.folder.parent
+            )
 
     def start(self) -> None:
         """Start it (again) on the same database and port; it answers when this returns."""
@@ -236,7 +238,7 @@ def prepare_rucio(root: Path, iam: IAM, *, database: str = "") -> RucioServer:
     port = free_ports(1)[0]
     settings = Settings(
         port=port,
-        database=database or f"sqlite:///{home.database}?timeout=30",
+        database=database or home.database_url,
         issuer=iam.config.access_token_issuer,
         people=rucio_people(Rucio(url=f"http://127.0.0.1:{port}", audience="rucio")),
         storage=(

@@ -22,6 +22,9 @@ NO_CLIENT = "none"
 """Rucio wants a client id for each issuer. It checks tokens with the issuer's public keys and
 needs no client for that; it could not even ask about a token, for want of a secret."""
 
+WAIT = 30
+"""Seconds that a writer of the SQLite database waits for another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class RucioHome:
@@ -54,6 +57,14 @@ class RucioHome:
     def database(self) -> Path:
         """The database, if it is SQLite."""
         return self.folder / "rucio.sqlite"
+
+    @property
+    def database_url(self) -> str:
+        """`database` for SQLAlchemy, relative to the working folder of the process.
+
+        That is the parent of `folder`. A URL could not hold a folder whose name has a ``?``.
+        """
+        return f"sqlite:///{self.folder.name}/{self.database.name}?timeout={WAIT}"
 
     @property
     def sums(self) -> Path:
@@ -89,7 +100,9 @@ class RucioHome:
             },
         }
         parser = configparser.RawConfigParser()
-        parser.read_dict(sections)
+        # Rucio's parser interpolates: a percent sign is written twice
+        for section, options in sections.items():
+            parser[section] = {name: value.replace("%", "%%") for name, value in options.items()}
         text = io.StringIO()
         parser.write(text)
         write_atomically(self.config, text.getvalue())

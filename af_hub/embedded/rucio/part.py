@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from af_hub.embedded.wiring import Wiring
     from af_hub.facility.rucio import Rucio
 
-WAIT = 30
-"""Seconds that a writer of the SQLite database waits for another one."""
-
 ADMINS = "cms/af-admins"
 """Group whose members may do everything in Rucio."""
 
@@ -75,7 +72,7 @@ def rucio_settings(wiring: Wiring, rucio: Rucio, *, origin: bool, filled: bool) 
         first = ("root", *wiring.facility.xcache.origin_address.place)
     return Settings(
         port=wiring.ports.rucio,
-        database=f"sqlite:///{home.database}?timeout={WAIT}",
+        database=home.database_url,
         issuer=identity.access_token_issuer or identity.issuer.rstrip("/"),
         people=rucio_people(rucio),
         storage=(
