@@ -146,7 +146,8 @@ def reading_urls_code(
         return kit.code("", use)
     use = (
         f"{names}files = {{{each}: {TREE!r} for url in urls}}\n"
-        f'for events in uproot.iterate(files, step_size="100 MB"{kit.options}):\n'
+        # a size in bytes would fail on root:// (numpy offsets, which XRootD's bindings refuse)
+        f"for events in uproot.iterate(files, step_size=100_000{kit.options}):  # events at a time\n"
         "    print(len(events))  # give iterate the names of the branches that you need\n"
     )
     return kit.code("uproot", use)
@@ -211,9 +212,9 @@ def _refuse_patterns(urls: Sequence[str]) -> None:
         ``bad-name``.
     """
     for url in urls:
-        if set(url) & set("?*[]{}#"):
+        if set(url) & set("?*[]#"):
             raise BadRequest(
                 "bad-name",
-                "The name of a file has one of ? * [ ] { } #, which this library would not take"
+                "The name of a file has one of ? * [ ] #, which this library would not take"
                 " as a part of the name. Open the file alone with uproot, or have it renamed.",
             )

@@ -287,17 +287,14 @@ async def test_the_listing_ends_when_the_browser_leaves(lab: Any, cache: Stack) 
 async def test_many_names_come_quickly_and_in_pages(make: Make, door: Door) -> None:
     client = make()
     await rows(client, door, "/cms/labxrootd/small")
-    began, first, count, largest = time.perf_counter(), 0.0, 0, 0
+    began = time.perf_counter()
     async with aclosing(client.pages(door, "/cms/labxrootd/many")) as pages:
-        async for page in pages:
-            first = first or time.perf_counter() - began
-            count += page.count
-            largest = max(largest, page.count)
+        counts = [page.count async for page in pages]
     took = time.perf_counter() - began
-    assert count == MANY
-    assert largest <= 1000
+    assert sum(counts) == MANY
+    assert max(counts) <= 1000
+    assert counts[0] < 200  # the first rows did not wait for more
     assert took < 2.0, took  # 0.25 s on a quiet machine
-    assert first < took / 2
     status = worker_file(client, "status").splitlines()
     peak = next(line for line in status if line.startswith("VmHWM"))
     assert int(peak.split()[1]) < 64 * 1024
@@ -320,13 +317,13 @@ async def test_odd_names_are_listed_and_opened_as_they_are(
     client = make()
     found = await rows(client, door, "/cms/labxrootd/odd")
     assert sorted(row["name"] for row in found) == sorted(ODD)
-    assert {row["type"] for row in found} == {"directory"}
     for name in ODD:
         (row,) = await rows(client, door, f"/cms/labxrootd/odd/{name}")
-        assert (row["name"], row["size"]) == (name, len(name.encode()))
+        assert row["name"] == name
         assert row["url"] == f"{door.url}/cms/labxrootd/odd/{name}/{name}"
         (entry,) = await client.stat(door, f"/cms/labxrootd/odd/{name}", [name])
-        assert entry == {key: row[key] for key in ("name", "type", "size", "modified")}
+        assert (entry["name"], entry["type"]) == (name, "file")
+        assert entry["size"] == len(name.encode())
 
 
 async def test_names_that_no_address_can_hold_are_counted(make: Make, door: Door) -> None:

@@ -70,7 +70,7 @@ class Listing:
         """
         with_stat = lists_with_stat(await self._server.version())
         try:
-            with self._server.lane() as system:
+            with self._server.lane(leave=True) as system:
                 call = Call(_items, self._server.patience)
                 try:
                     flags = _CHUNKED | (_STAT if with_stat else 0)

@@ -69,16 +69,28 @@ class Server:
         self._asking = asyncio.Lock()
 
     @contextmanager
-    def lane(self) -> Iterator[Any]:
-        """Give the file system with the least to do; one that fell silent is not used again."""
+    def lane(self, *, leave: bool = False) -> Iterator[Any]:
+        """Give the file system with the least to do; one that fell silent is not used again.
+
+        Parameters
+        ----------
+        leave
+            Do not use the connection again either if the request is cancelled: the server may go
+            on with it for long, and what is asked next would wait behind it.
+        """
         lane = min(self._lanes, key=lambda lane: lane.busy, default=None)
         if lane is None or (lane.busy and len(self._lanes) < MOST_LANES):
             lane = self._add()
         lane.busy += 1
         try:
             yield lane.system
-        except CallFailed as error:
-            if error.failure.reason in {"silent", "names"} and lane in self._lanes:
+        except (CallFailed, asyncio.CancelledError) as error:
+            lost = (
+                error.failure.reason in {"silent", "names"}
+                if isinstance(error, CallFailed)
+                else leave
+            )
+            if lost and lane in self._lanes:
                 self._lanes.remove(lane)
             raise
         finally:
