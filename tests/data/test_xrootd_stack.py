@@ -37,6 +37,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield made
 
 
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def grid(stack: Stack, name: str = "proxy.pem") -> dict[str, str]:
     """Return the environment of a client with a certificate, in the inner network."""
     return {
@@ -149,6 +153,16 @@ def test_store_is_read_only_for_the_origin_whatever_its_configuration_says(
     assert "ro" in store[5].split(",")
 
 
+@pytest.mark.parametrize("name", ["xrootd-origin", "xcache"])
+def test_server_sees_nothing_else_of_the_data_folder(xrootd_stack: Stack, name: str) -> None:
+    (server,) = children(xrootd_stack.pid(name))
+    inside = Path(f"/proc/{server}/root")
+    assert list((inside / xrootd_stack.layout.root.relative_to("/")).iterdir()) == []
+    assert Path(f"/proc/{server}/cwd").readlink() == Path("/")
+    shown = {path.name for path in (inside / "run").iterdir()}
+    assert shown <= {"admin", "cache", "config", "grid", "root", "tls"}
+
+
 @pytest.mark.parametrize("who", ["nobody", "stranger"])
 def test_origin_refuses_everybody_but_the_cache(xrootd_stack: Stack, who: str) -> None:
     xrootd_stack.write("/store/open/kept.bin", CONTENT)
@@ -167,10 +181,6 @@ def test_origin_refuses_everybody_but_the_cache(xrootd_stack: Stack, who: str) -
 def test_origin_and_cache_are_not_on_the_host(xrootd_stack: Stack) -> None:
     done = xrootd_stack.client("xrdfs", xrootd_stack.origin_url("").rstrip("/"), "ls", "/store")
     assert done.returncode != 0
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("name", ["xrootd-origin", "xcache", "network"])

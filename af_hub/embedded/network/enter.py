@@ -76,6 +76,7 @@ def run_inside(
     *,
     binds: Sequence[Bind] = (),
     memory: Path | None = None,
+    hidden: Path | None = None,
     environment: Mapping[str, str] | None = None,
     repeated: Repeated | None = None,
     root: Path | None = None,
@@ -95,6 +96,8 @@ def run_inside(
     memory
         An existing folder over which an empty one in memory is laid: a place for sockets and
         for `binds` with short plain names. It vanishes with the program.
+    hidden
+        A folder that the program sees empty, except for what `binds` shows of it.
     environment
         The program's environment; None for this process's own.
     repeated
@@ -113,7 +116,7 @@ def run_inside(
     watched = wait_for_holder(holder, PATIENCE)
     namespace.enter_network(watched)
     namespace.make_mounts()
-    _show(binds, memory)
+    _show(binds, memory, hidden)
     if root is not None:
         _show_in_root(root, [*(each.target for each in binds), *([memory] if memory else [])])
     if repeated is not None:
@@ -129,11 +132,14 @@ def run_inside(
         return _watch(child, watched, signals, repeated)
 
 
-def _show(binds: Sequence[Bind], memory: Path | None) -> None:
+def _show(binds: Sequence[Bind], memory: Path | None, hidden: Path | None) -> None:
     # opened before anything is covered: a data folder may lie below the folder in memory
     sources = [os.open(each.source, os.O_PATH) for each in binds]
-    if memory is not None:
-        namespace.mount_memory(memory)
+    for folder in (hidden, memory):
+        if folder is not None:
+            namespace.mount_memory(folder)
+    if hidden is not None:
+        os.chdir("/")  # out of it
     for each, descriptor in zip(binds, sources, strict=True):
         source = Path(f"/proc/self/fd/{descriptor}")
         if memory is not None and each.target.is_relative_to(memory):

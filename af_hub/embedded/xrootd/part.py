@@ -75,6 +75,7 @@ def origin_part(layout: Layout, port: int) -> Part:
     settings = ServerConfig(
         holder=holder,
         command=COMMAND,
+        hidden=layout.root,
         binds=(
             *places.common_binds(layout, folders),
             # the kernel keeps it read-only, whatever the server is asked for, and nothing that
@@ -140,6 +141,7 @@ def cache_part(
     settings = ServerConfig(
         holder=holder_file(layout),
         command=COMMAND,
+        hidden=layout.root,
         binds=(
             *places.common_binds(layout, folders),
             *places.issuer_binds(layout),

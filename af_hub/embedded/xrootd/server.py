@@ -28,6 +28,8 @@ class ServerConfig(BaseModel):
         File that names the holder of the network.
     command
         Program and arguments.
+    hidden
+        The data folder: secrets, databases and homes in it are no business of a file server.
     binds
         What it sees in other places; targets below `MEMORY` are made.
     emptied
@@ -45,6 +47,7 @@ class ServerConfig(BaseModel):
 
     holder: Path
     command: tuple[str, ...]
+    hidden: Path
     binds: tuple[Bind, ...] = ()
     emptied: tuple[Path, ...] = ()
     grid: Path | None = None
@@ -66,8 +69,8 @@ def run(config: ServerConfig) -> int:
         config.command,
         binds=config.binds,
         memory=MEMORY,
+        hidden=config.hidden,
         repeated=renewal,
-        root=config.root,
     )
 
 
