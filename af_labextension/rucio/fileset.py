@@ -37,7 +37,7 @@ def file_name(did: Did) -> str:
     --------
     >>> from af_labextension.rucio.model import Did
     >>> file_name(Did("cms", "/ZMuMu/Run 1"))
-    'cms-ZMuMu-Run-1-e9f77dd9'
+    'cms-ZMuMu-Run-1-e07d34a2'
     """
     readable = re.sub(r"[^A-Za-z0-9._]+", "-", f"{did.scope}-{did.name}").strip("-.")[:80]
     digest = hashlib.sha256(f"{did.scope}\0{did.name}".encode()).hexdigest()[:8]
