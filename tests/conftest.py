@@ -19,4 +19,5 @@ pytest_plugins = [
     "testbed.gateway",
     "testbed.rucio",
     "testbed.lab_rucio",
+    "testbed.xcache_pod",
 ]

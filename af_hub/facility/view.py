@@ -113,7 +113,7 @@ def lab_view(
             ],
         },
         "storage": [door.model_dump() for door in facility.storage],
-        "cache": facility.cache.model_dump(),
+        "cache": {"rules": [rule.model_dump() for rule in facility.cache.rules]},
         "rucio": _rucio_view(facility.rucio, person.user),
         "compute": {
             "gateway": None if gateway is None else gateway.model_dump(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
@@ -44,9 +43,6 @@ def _exact_group(text: str) -> str:
     check_pattern(text)
     if "*" in text:
         raise ValueError("is a pattern: XRootD knows exact groups only, name each child group")
-    # characters of group names in the WLCG profile; anything else would need quotes
-    if not re.fullmatch(r"(/[A-Za-z0-9][A-Za-z0-9_.-]*)+", text):
-        raise ValueError("holds characters that XRootD's authorisation file cannot hold")
     return text
 
 

@@ -132,16 +132,16 @@ def production_places(facility: FacilityConfig) -> Places:
     """
     xcache = facility.require_xcache()
     configuration, state = PurePosixPath("/etc/xrootd"), PurePosixPath("/var/cache/xcache")
-    security = PurePosixPath("/etc/grid-security")
+    run = PurePosixPath("/run/xrootd")
     https, origin = xcache.https_address, xcache.origin_address
     return Places(
-        admin=PurePosixPath("/run/xrootd"),
+        admin=run / "admin",
         data=state / "data",
         meta=state / "meta",
         root=state / "names",
-        certificate=security / "xcache" / "tls.crt",
-        key=security / "xcache" / "tls.key",
-        certificates=security / "certificates",
+        certificate=run / "tls.crt",
+        key=run / "tls.key",
+        certificates=PurePosixPath("/etc/grid-security/certificates"),
         ca_file=PurePosixPath("/etc/ssl/certs/ca-certificates.crt"),
         proxy=PurePosixPath("/run/xcache-proxy/proxy.pem"),
         key_cache=PurePosixPath("/var/cache/scitokens"),
