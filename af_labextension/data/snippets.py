@@ -47,7 +47,8 @@ async def with_token(request, send):  # every request carries the token of the m
 _CONNECTION = """\
 def connected(url):  # an XRootD connection keeps its token: a new token needs a new connection
     token = Path(os.environ["BEARER_TOKEN_FILE"]).read_bytes().strip()
-    return url.replace("://", f"://t{hashlib.sha256(token).hexdigest()[:7]}@", 1)
+    name = "t" + hashlib.sha256(token).hexdigest()[:7]
+    return url.replace("://", f"://{name}@", 1) if url.startswith("root") else url
 """
 
 
@@ -146,8 +147,8 @@ def reading_urls_code(
         return kit.code("", use)
     use = (
         f"{names}files = {{{each}: {TREE!r} for url in urls}}\n"
-        # a size in bytes would fail on root:// (numpy offsets, which XRootD's bindings refuse)
-        f"for events in uproot.iterate(files, step_size=100_000{kit.options}):  # events at a time\n"
+        # a step in bytes would fail on root:// (numpy offsets, which XRootD's bindings refuse)
+        f"for events in uproot.iterate(files, step_size=100_000{kit.options}):\n"
         "    print(len(events))  # give iterate the names of the branches that you need\n"
     )
     return kit.code("uproot", use)

@@ -21,6 +21,7 @@ import pytest_asyncio
 from af_labextension.data.doors import Door, door_from
 from af_labextension.data.xrootd.client import XRootD
 from af_labextension.data.xrootd.process import Times
+from af_labextension.data.xrootd.rules import AUTO_STAT
 from af_labextension.errors import LabError
 from af_labextension.secret import Secret
 from af_labextension.tokens.model import Token
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from testbed.lab_server import LabServer, StartLab
     from testbed.xrootd import Stack
+    from testbed.xrootd_6 import XCache
 
 ODD = [
     "100%.root",
@@ -57,9 +59,9 @@ SIZED = 1000
 
 
 @pytest.fixture(scope="session")
-def cache(xrootd_stack: Stack) -> Stack:
+def cache(xcache: XCache) -> Stack:
     """Fill the store that the cache shows."""
-    store = xrootd_stack.layout.store
+    store = xcache.stack.layout.store
     folder = store / "cms" / "labxrootd"
     for name in ("small/sub", "odd", "many", "sized", "bytes"):
         (folder / name).mkdir(parents=True)
@@ -74,7 +76,7 @@ def cache(xrootd_stack: Stack) -> Stack:
     os.mknod(os.fsencode(folder / "bytes") + b"/\xff\xfe.root")
     (store / "atlas" / "labxrootd").mkdir(parents=True)
     (store / "atlas" / "labxrootd" / "a").touch()
-    return xrootd_stack
+    return xcache.stack
 
 
 @pytest.fixture
@@ -210,13 +212,16 @@ async def stat(server: LabServer, body: object) -> tuple[int, Any]:
     return answer.code, json.loads(answer.body)
 
 
-async def test_sizes_come_on_demand_when_the_names_are_many(lab: Any, cache: Stack) -> None:
+async def test_sizes_come_on_demand_when_the_names_are_many(
+    lab: Any, cache: Stack, xcache: XCache
+) -> None:
     server = await lab()
     before = cache.meter.counters().up
     answer = await server.fetch("af/storage/cache/list", path="/cms/labxrootd/sized")
     *found, last = [json.loads(line) for line in answer.body.splitlines()]
     assert last["count"] == SIZED
-    assert {row["type"] for row in found} == {"unknown"}
+    at_once = xcache.version >= AUTO_STAT
+    assert {row["type"] for row in found} == {"file" if at_once else "unknown"}
     # a question to the origin has 24 bytes and more: it was not asked for each name
     assert cache.meter.counters().up - before < 10 * SIZED
     chosen = sorted(row["name"] for row in found)[:200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -181,12 +182,22 @@ def test_a_name_is_refused_when_a_library_would_take_it_for_a_pattern(name: str)
     assert reading_code(WEBDAV, f"/{name}.root", "coffea")
 
 
-def test_each_address_gets_what_it_needs_when_doors_are_mixed() -> None:
+def test_each_address_gets_what_it_needs_when_doors_are_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bt").write_text("token")
+    monkeypatch.setenv("BEARER_TOKEN_FILE", str(tmp_path / "bt"))
     urls = [f"{XROOTD.url}/cms/a.root", f"{WEBDAV.url}/cms/b.root", "root://else//c.root"]
     code = reading_urls_code(urls, "uproot", [XROOTD, WEBDAV])
     compile(code, "cell", "exec")
     assert "'https://disk/store/'" in code
     assert "connected(url)" in code
+    room: dict[str, Any] = {}
+    exec(code.partition("files =")[0].replace("import uproot", ""), room)  # noqa: S102 - the code is ours
+    assert room["connected"](urls[1]) == urls[1]
+    assert re.fullmatch(
+        r"root://t[0-9a-f]{7}@cache:1094//store/cms/a.root", room["connected"](urls[0])
+    )
     alone = reading_urls_code(urls[2:], "uproot", [XROOTD, WEBDAV])
     assert "BEARER_TOKEN_FILE" not in alone
 
