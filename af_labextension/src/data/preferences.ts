@@ -54,13 +54,18 @@ export class Preferences {
       });
   }
 
-  /** What was kept for this workspace. */
+  /** What was kept for this workspace, and what was chosen since. */
   async recall(): Promise<IPlace> {
-    const kept = (await this.state?.fetch(PLUGIN).catch(() => null)) ?? {};
-    const { source, scope } = kept as Record<string, unknown>;
+    // read once: what was just saved may not be there yet
+    this.kept ??= this.state?.fetch(PLUGIN).catch(() => undefined);
+    const { source, scope } = ((await this.kept) ?? {}) as Record<
+      string,
+      unknown
+    >;
     this.place = {
       ...(typeof source === 'string' ? { source } : {}),
-      ...(typeof scope === 'string' ? { scope } : {})
+      ...(typeof scope === 'string' ? { scope } : {}),
+      ...this.place
     };
     return this.place;
   }
@@ -93,6 +98,7 @@ export class Preferences {
     }
   }
 
+  private kept: Promise<unknown> | undefined;
   private place: IPlace = {};
   private readonly _changed = new Signal<this, void>(this);
 }

@@ -107,7 +107,7 @@ function LibraryChoice(props: { preferences: Preferences }): JSX.Element {
       className="af-library"
       title="Inserted code reads files with this library"
     >
-      Code with
+      <span>Code with</span>
       <select
         data-af="library"
         aria-label="Library of inserted code"

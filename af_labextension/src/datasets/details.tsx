@@ -28,7 +28,18 @@ export function Details(props: {
       aria-label={`Details of ${row.name}`}
     >
       <div className="af-drawer-head">
-        <bdi className="af-drawer-did">{didText(row)}</bdi>
+        <bdi className="af-drawer-did">
+          {didText(row)
+            .split('/')
+            .map((part, index) => (
+              <React.Fragment key={index}>
+                {index > 0 && '/'}
+                {/* a place where the line may break; it is not part of the text */}
+                <wbr />
+                {part}
+              </React.Fragment>
+            ))}
+        </bdi>
         <IconButton
           hook="copy-did"
           label="Copy the identifier"
