@@ -83,7 +83,6 @@ storage:                # where the data is: WebDAV (https://…) and XRootD (ro
 cache:                  # how Rucio's addresses become ones that Labs open; the first fit is taken
   rules:                # each ends in a slash, so that it stands for whole names
     - {match: "$origin//", replace: "$xcache//"}
-    - {match: "$davs/", replace: "$storage_audience/"}
 
 rucio:                  # the experiment's data catalogue; null: none
   url: $rucio_url       # https, or http on this machine
@@ -179,7 +178,6 @@ def default_facility(ports: PortNumbers, *, host: str = _LOOPBACK, cores: int | 
         "access_token_issuer": f"https://{_LOOPBACK}:{ports.iam_https}",
         "storage_audience": f"https://{_LOOPBACK}:{ports.storage}",
         "storage_url": f"https://{_LOOPBACK}:{ports.storage}/store",
-        "davs": f"davs://{_LOOPBACK}:{ports.storage}",
         "origin": ORIGIN,
         "xcache": f"root://{_LOOPBACK}:{ports.xcache}",
         "xcache_url": f"root://{_LOOPBACK}:{ports.xcache}//store",
