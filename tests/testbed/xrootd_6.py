@@ -164,17 +164,22 @@ SMALL_FILES: Final = tuple(
 """What the tests read."""
 
 
-@pytest.fixture(scope="session")
-def xcache(xrootd_stack: Stack) -> XCache:
-    """Give the cache under test, with `SMALL_FILES` behind it; see the module's text."""
+def cache_under_test(stack: Stack) -> XCache:
+    """Give the cache of running servers, which are moved to the other root if there is one."""
     named = os.environ.get("AF_XROOTD_ROOT")
     root = Path(named) if named else None
-    cache = XCache(xrootd_stack, _version(root), root)
-    for path in SMALL_FILES:
-        xrootd_stack.write(path, content(path))
+    cache = XCache(stack, _version(root), root)
     if root is not None:
-        cache.use_root(places.origin_folders(xrootd_stack.layout))
-        xrootd_stack.restart("xrootd-origin")
+        cache.use_root(places.origin_folders(stack.layout))
+        stack.restart("xrootd-origin")
         with cache.configured():
             pass
     return cache
+
+
+@pytest.fixture(scope="session")
+def xcache(xrootd_stack: Stack) -> XCache:
+    """Give the cache under test, with `SMALL_FILES` behind it; see the module's text."""
+    for path in SMALL_FILES:
+        xrootd_stack.write(path, content(path))
+    return cache_under_test(xrootd_stack)
