@@ -21,7 +21,7 @@ from af_hub.embedded.files import write_atomically
 from af_hub.embedded.xrootd import places
 from af_hub.embedded.xrootd.part import cache_part
 from af_hub.xcache.versions import FAULTS, Fault, Version, generation_of, parse_version
-from testbed.xrootd import METER_PORT, Stack
+from testbed.xrootd import METER_PORT, SERVERS, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,6 +174,10 @@ def cache_under_test(stack: Stack) -> XCache:
         stack.restart("xrootd-origin")
         with cache.configured():
             pass
+    number = ".".join(map(str, cache.version))
+    for name in SERVERS:
+        started = stack.log(name).rpartition("xrd version v")[2]
+        assert started.startswith(number), f"{name} is {started[:20]!r}, not {number}"
     return cache
 
 

@@ -71,6 +71,7 @@ def run(config: ServerConfig) -> int:
         memory=MEMORY,
         hidden=config.hidden,
         repeated=renewal,
+        root=config.root,
     )
 
 
