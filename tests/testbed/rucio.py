@@ -44,7 +44,7 @@ from af_hub.embedded.rucio.environment import install_rucio, rucio_python
 from af_hub.embedded.rucio.part import rucio_environment, rucio_people
 from af_hub.embedded.rucio.server.af_rucio.settings import Settings, StorageElement
 from af_hub.facility.rucio import Rucio
-from testbed.iam import IAM, free_ports
+from testbed.iam import CALLBACK, IAM, free_ports
 from testbed.require import require
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class RucioServer:
     log_file: Path
     process: subprocess.Popen[bytes] | None = None
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
+    callback: str = CALLBACK
+    """Redirect URI that the IAM's client may use."""
 
     @property
     def url(self) -> str:
@@ -137,7 +139,7 @@ class RucioServer:
         """Return an access token of a demo user, by login and exchange."""
         key = f"{user} {audience} {scope}"
         if key not in self.tokens:
-            login = self.iam.log_in(user)["access_token"]
+            login = self.iam.log_in(user, callback=self.callback)["access_token"]
             answer = self.iam.exchange(login, scope, audience=audience)
             assert answer.status == 200, answer.text
             self.tokens[key] = answer.json["access_token"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ SERVER = Path(__file__).parent / "server"
 
 FOREIGN = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "UV_PYTHON")
 """Variables that would send the packages elsewhere."""
+
+LEFT_OVER = 3600
+"""Seconds after which an unfinished environment is nobody's work any more."""
 
 
 def rucio_folder() -> Path:
@@ -56,6 +61,7 @@ def install_rucio(report: Callable[[str], None]) -> None:
         return
     report("Installing the Rucio server")
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(target.parent)
     # built beside its place and renamed: a half-finished one is never taken for whole
     with (
         interruptible(),
@@ -69,6 +75,13 @@ def install_rucio(report: Callable[[str], None]) -> None:
             if not target.is_dir():
                 raise
             # another setup was faster; both are the same
+
+
+def _remove_left_over(cache: Path) -> None:
+    """Remove what installations left that were killed; a younger one may be at work."""
+    for folder in cache.glob(".rucio-*"):
+        if time.time() - folder.stat().st_mtime > LEFT_OVER:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fill(folder: Path) -> None:
@@ -89,7 +102,8 @@ def _fill(folder: Path) -> None:
     locked = ("--require-hashes", "-r", str(REQUIREMENTS))
     uv = Path(sys.executable).parent / "uv"
     if uv.exists():  # ten times as fast
-        run(str(uv), "pip", "install", "--python", python, *locked)
+        # compiled as by pip: else the first start of the server takes 5 s more
+        run(str(uv), "pip", "install", "--compile-bytecode", "--python", python, *locked)
     else:
         options = ("--no-input", "--disable-pip-version-check")
         run(sys.executable, "-m", "pip", "--python", python, "install", *options, *locked)
