@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from af_labextension.data.paths import checked_raw_path, raw_url_of
+from af_labextension.data.granted import leading_names
+from af_labextension.data.paths import checked_raw_path, is_name, raw_url_of
 from af_labextension.errors import LabError, NotAnswering
 
 from .process import Times, WorkerGone, WorkerProcess
 from .protocol import ListFolder, StatNames
+from .rows import Item, ndjson
 from .sentences import error_from
 
 if TYPE_CHECKING:
@@ -171,6 +173,9 @@ class XRootD:
             except _Failed as error:
                 if begun:
                     raise error_from(error.failure, door, path) from error
+                if (way := _way_to_granted(error.failure, door, path, attempts.token)) is not None:
+                    yield way
+                    return
                 await attempts.cure(error)
             else:
                 return
@@ -249,6 +254,17 @@ def worker_gone() -> NotAnswering:
         "The program that reads XRootD storage ended unexpectedly. Open the folder again: it"
         " starts anew.",
     )
+
+
+def _way_to_granted(failure: Failure, door: Door, path: str, token: Token | None) -> Page | None:
+    """Return the folders that lead to what the token allows, if the server shows less than them."""
+    if failure.reason != "not-allowed" or token is None:
+        return None
+    names = [name for name in leading_names(token.scope, _split(door, path)[1]) if is_name(name)]
+    if not names:
+        return None
+    items = [Item(name, "directory") for name in names]
+    return Page(len(items), 0, ndjson(items, raw_url_of(door.url, path)))
 
 
 def _split(door: Door, path: str) -> tuple[str, str]:
