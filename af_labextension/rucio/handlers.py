@@ -34,10 +34,12 @@ from .reading import Reader
 from .refusals import garbage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+
+    from af_labextension.data.snippets import Library
 
     from .client import Batch, RucioClient
-    from .model import Did
+    from .model import Did, Kind
     from .settings import RucioPlace
 
 _Choice = TypeVar("_Choice", bound=str)
@@ -65,6 +67,20 @@ class RucioHandler(FacilityHandler):
     def reader(self) -> Reader:
         """Finds replicas and writes code."""
         return Reader(self.rucio, self.place, self.settings[settings.DOORS])
+
+    _work: asyncio.Task[None] | None = None
+
+    async def attended(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what may take long, as long as the browser waits for it."""
+        self._work = asyncio.create_task(work)
+        with suppress(asyncio.CancelledError, StreamClosedError):  # the browser went on
+            await self._work
+
+    def on_connection_close(self) -> None:
+        """End the requests to Rucio: nobody reads their answers any more."""
+        super().on_connection_close()
+        if self._work is not None:
+            self._work.cancel()
 
     def argument(self, name: str, default: str = "") -> str:
         """Return a value of the query to the letter; tornado's own reader would strip it.
@@ -127,15 +143,7 @@ class ScopesHandler(RucioHandler):
 
 
 class RowsHandler(RucioHandler):
-    """A list that is streamed as NDJSON; a browser that leaves ends Rucio's work on it."""
-
-    _sending: asyncio.Task[None] | None = None
-
-    def on_connection_close(self) -> None:
-        """End the request to Rucio: nobody reads it any more."""
-        super().on_connection_close()
-        if self._sending is not None:
-            self._sending.cancel()
+    """A list that is streamed as NDJSON."""
 
     async def stream(
         self,
@@ -154,9 +162,7 @@ class RowsHandler(RucioHandler):
         limit
             Rows at most; ``truncated`` tells that there are more.
         """
-        self._sending = asyncio.create_task(self._send_all(batches, as_line, limit))
-        with suppress(asyncio.CancelledError, StreamClosedError):  # the browser went on
-            await self._sending
+        await self.attended(self._send_all(batches, as_line, limit))
 
     async def _send_all(
         self,
@@ -234,6 +240,9 @@ class ReplicasHandler(RucioHandler):
     async def post(self) -> None:
         """Answer ``{"replicas": […]}`` for ``{"dids": [{"scope", "name"}]}``."""
         dids = self._dids()
+        await self.attended(self._answer(dids))
+
+    async def _answer(self, dids: list[Did]) -> None:
         found = await self.reader.replicas(dids) if dids else []
         self.finish({"replicas": [entry.as_json() for entry in found]})
 
@@ -260,6 +269,9 @@ class CodeHandler(RucioHandler):
         did = self.did()
         kind = self.choice("type", KINDS)
         library = library_named(self.argument("library", "uproot"))
+        await self.attended(self._answer(did, kind, library))
+
+    async def _answer(self, did: Did, kind: Kind, library: Library) -> None:
         reading = await self.reader.code(did, kind, library, self._root())
         self.finish(reading.as_json())
 

@@ -332,11 +332,13 @@ async def test_no_token_reaches_log_or_browser(
     assert GOOD.encode() not in answer.body
 
 
-async def opened(lab: LabServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Ask for a list as a browser does, on a connection of our own."""
+async def opened(
+    lab: LabServer, route: str = FILES
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for something as a browser does, on a connection of our own."""
     host, port = lab.url.split("/")[2].split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-    target = f"/user/a%40b/{FILES}&token=lab-access-token"
+    target = f"/user/a%40b/{route}&token=lab-access-token"
     writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
     return reader, writer
 
@@ -366,6 +368,24 @@ async def test_rucio_is_left_in_peace_when_the_browser_leaves(
         await writer.wait_closed()
     await asyncio.wait_for(left.wait(), 5)
     assert (await lab.fetch("af/rucio")).code == 200
+
+
+async def test_code_is_given_up_when_the_browser_leaves(
+    odd_rucio: OddRucio, odd_lab: StartRucioLab
+) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def behave(request: OddRequest) -> None:
+        asked.set()
+        await request.gone()
+        left.set()
+
+    odd_rucio.behaviour = behave
+    lab = await odd_lab()
+    _reader, writer = await opened(lab, "af/rucio/code?scope=cms&name=/d&type=dataset")
+    await asyncio.wait_for(asked.wait(), 5)
+    writer.transport.abort()
+    await asyncio.wait_for(left.wait(), 5)
 
 
 async def test_rucio_is_slowed_down_when_the_browser_is_slow(
