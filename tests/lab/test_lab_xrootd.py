@@ -100,8 +100,9 @@ def good_token(cache: Stack) -> str:
 class Tokens:
     """Hands out tokens in a row, the last one for ever; ``asked`` counts."""
 
-    def __init__(self, *values: str, age: float = 0.0) -> None:
+    def __init__(self, *values: str, age: float = 0.0, scope: str = "") -> None:
         self.values = list(values)
+        self._scope = scope
         self.asked = 0
         self._age = age
 
@@ -110,7 +111,7 @@ class Tokens:
         self.asked += 1
         value = self.values.pop(0) if len(self.values) > 1 else self.values[0]
         now = time.time()
-        return Token(Secret(value), audience, now - self._age, now + 3600)
+        return Token(Secret(value), audience, now - self._age, now + 3600, self._scope)
 
 
 Make = Any
@@ -355,6 +356,22 @@ async def test_requests_do_not_wait_for_each_other(make: Make, door: Door, cache
         cache.meter.set(delay=0.0)
     assert one >= 0.2
     assert four < 2.5 * one
+
+
+async def test_the_way_to_a_grant_is_shown_when_the_top_may_not_be_listed(
+    make: Make, door: Door, cache: Stack
+) -> None:
+    client = make(Tokens(good_token(cache), scope="storage.read:/store/cms"))
+    assert await rows(client, door, "") == [
+        {
+            "name": "cms",
+            "type": "directory",
+            "size": None,
+            "modified": None,
+            "url": f"{door.url}/cms",
+        }
+    ]
+    assert (await refusal(client, door, "/atlas")).code == "storage-forbidden"
 
 
 # --- refusals and faults --------------------------------------------------------------------------
