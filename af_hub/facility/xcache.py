@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, m
 from af_hub.facility.addresses import HOST, Address, parse_address
 from af_hub.facility.base import Duration, Model, Size, Slug
 from af_hub.iam.groups import check_pattern
-from af_hub.xcache.versions import SAFE, faults_of, parse_version
+from af_hub.xcache.versions import SAFE, caution, parse_version
 
 ANY_AUDIENCE = "https://wlcg.cern.ch/jwt/v1/any"
 """Audience by which a token is for every service (WLCG profile, section "Audience")."""
@@ -47,8 +47,8 @@ def _exact_group(text: str) -> str:
 
 
 def _safe_version(text: str) -> str:
-    if found := [fault.sentence for fault in faults_of(parse_version(text)) if fault.security]:
-        raise ValueError(f"is not safe in production, use {SAFE}: {'; '.join(found)}")
+    if reason := caution(parse_version(text)):
+        raise ValueError(f"use {SAFE}. {reason}")
     return text
 
 

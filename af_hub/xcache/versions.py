@@ -133,6 +133,21 @@ def faults_of(version: Version) -> tuple[Fault, ...]:
     return tuple(fault for fault in FAULTS if fault.is_in(version))
 
 
+def caution(version: Version) -> str:
+    """Say in one line why a version is for trying only; empty if it may serve in production.
+
+    Examples
+    --------
+    >>> caution((5, 8, 1))
+    'XRootD 5.8.1 is for trying only: an expired token works for up to 60 s after its first use.'
+    >>> caution((6, 2, 0))
+    ''
+    """
+    found = [fault.sentence for fault in faults_of(version) if fault.security]
+    name = ".".join(map(str, version))
+    return f"XRootD {name} is for trying only: {'; '.join(found)}." if found else ""
+
+
 def generation_of(version: Version) -> Generation:
     """Tell which form of configuration a version reads."""
     return "5.5" if version < _NEW_FORM else "6"

@@ -17,7 +17,7 @@ from af_hub.errors import ConfigError
 from af_hub.facility.load import parse
 from af_hub.facility.xcache import Monitoring
 from af_hub.xcache import Places, production_places, render
-from af_hub.xcache.versions import FAULTS, faults_of, generation_of, parse_version
+from af_hub.xcache.versions import FAULTS, caution, faults_of, generation_of, parse_version
 
 if TYPE_CHECKING:
     from af_hub.facility import FacilityConfig
@@ -302,6 +302,8 @@ def test_version_is_a_version_or_refused_when_read(text: str) -> None:
 def test_faults_are_named_when_a_version_is_asked_for(version: str, security: list[str]) -> None:
     found = faults_of(parse_version(version))
     assert [fault.code for fault in found if fault.security] == security
+    # the demo starts it all the same, and says so
+    assert ("for trying only" in caution(parse_version(version))) == bool(security)
     # the leak by https is in all of them, so far
     assert "https-leak" in {fault.code for fault in found}
 
