@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from .terminal import TerminalConfig
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+
+log = logging.getLogger(__name__)
 
 
 class RucioTraits(Configurable):
@@ -88,16 +92,21 @@ class RucioTraits(Configurable):
             raise TraitError(str(error)) from error
         return proposal["value"]
 
+    @validate("rucio_url", "rucio_audience", "rucio_account")
+    def _valid_server(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        field = proposal["trait"].name.removeprefix("rucio_")
+        valid = {"url": "https://localhost", "audience": "rucio", "account": None}
+        try:
+            server_from({**valid, field: value or valid[field]})
+        except ValueError as error:
+            raise TraitError(str(error)) from error
+        return value
+
     def rucio_place(
         self, lab_config: Callable[[], Awaitable[Mapping[str, Any]]] | None
     ) -> RucioPlace:
-        """Return where Rucio is: as these settings say, else as the hub does.
-
-        Raises
-        ------
-        TraitError
-            The settings cannot be meant.
-        """
+        """Return where Rucio is: as these settings say, else as the hub does."""
         server = self._fixed_rucio(with_hub=lab_config is not None)
         return RucioPlace(server, rules_from(list(self.cache_rules)), lab_config)
 
@@ -118,23 +127,19 @@ class RucioTraits(Configurable):
 
     def _fixed_rucio(self, *, with_hub: bool) -> RucioServer | None:
         """Return the Rucio that the settings name, if they do."""
-        entry: dict[str, Any] = {}
+        entry: dict[str, str] = {}
         if self.rucio_url:
             entry = {"url": self.rucio_url}
         elif not with_hub and "RucioConfig" in self.config:
             entry = from_rucio_jupyterlab(self.config.RucioConfig.get("instances"))
         if "url" not in entry:
             return None
+        own = {"audience": self.rucio_audience, "account": self.rucio_account or None}
         try:
-            return server_from(
-                {
-                    "audience": self.rucio_audience,
-                    "account": self.rucio_account or None,
-                    **entry,
-                }
-            )
+            return server_from({**own, **entry})
         except ValueError as error:
-            raise TraitError(str(error)) from error
+            log.warning("RucioConfig.instances cannot be used: %s", error)
+            return None
 
 
 def respect_rucio_home(environment: MutableMapping[str, str]) -> None:

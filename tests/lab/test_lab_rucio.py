@@ -17,7 +17,7 @@ from testbed.rucio import BIG, BIG_FILES, ODD
 
 if TYPE_CHECKING:
     from testbed.lab_rucio import RucioHub, StartRucioLab
-    from testbed.lab_server import LabServer
+    from testbed.lab_server import LabServer, StartLab
     from testbed.rucio import RucioServer
 
 CONTAINER = "/ZMuMu/Simulated/CONTAINER"
@@ -350,3 +350,23 @@ async def test_a_token_for_another_audience_is_refused(
     lab = await rucio_lab(tokens=[foreign])
     assert await refused(lab, "scopes") == (403, "rucio-token-refused")
     assert rucio_hub.asked.count("rucio") == 2
+
+
+async def test_a_lab_without_hub_asks_the_rucio_of_its_settings(
+    start_lab: StartLab, rucio_server: RucioServer, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(rucio_server.token("alice"))
+    lab = await start_lab(
+        None,
+        rucio_url=rucio_server.url,
+        rucio_account="alice",
+        bearer_token_file=str(token),
+        cache_rules=[{"match": "root://localhost:1094//", "replace": CACHE}],
+        storage_doors=[{"name": "cache", "title": "Cache", "url": CACHE + "store"}],
+    )
+    place = json.loads((await lab.fetch("af/rucio")).body)
+    assert place == {"available": True, "url": rucio_server.url, "account": "alice"}
+    status, answer = await replicas(lab, ("cms", FILE))
+    assert status == 200
+    assert answer["replicas"][0]["replicas"][0]["door"] == "cache"

@@ -17,6 +17,7 @@ from testbed.webdav import GOOD
 if TYPE_CHECKING:
     from testbed.lab_rucio import OddRucio, RucioHub, StartRucioLab
     from testbed.lab_server import LabServer, StartLab
+    from testbed.webdav import WebDAVDoor
 
 FILES = "af/rucio/children?scope=cms&name=/d&type=dataset"
 
@@ -87,6 +88,22 @@ async def test_a_hub_that_says_nonsense_about_rucio_is_not_believed(
     lab = await start_lab(rucio_hub)
     assert await refusal(lab, "af/rucio") == (500, "rucio-config")
     assert "rucio" not in rucio_hub.asked
+
+
+async def test_an_untrusted_certificate_has_its_own_sentence(
+    rucio_hub: RucioHub,
+    start_lab: StartLab,
+    webdav_door: WebDAVDoor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rucio_hub.config = rucio_config(webdav_door.url.removesuffix("/store"))
+    lab = await start_lab(rucio_hub)
+    assert await refusal(lab) == (503, "rucio-untrusted")
+    assert webdav_door.requests == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(webdav_door.ca_file))
+    other = await start_lab(rucio_hub)
+    # trusted, and no Rucio
+    assert (await refusal(other))[1] != "rucio-untrusted"
 
 
 @pytest.mark.usefixtures("hasty")
