@@ -9,30 +9,22 @@ from __future__ import annotations
 
 import argparse
 import os
-import select
-import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from af_hub.embedded.network import namespace
+from af_hub.embedded.network.child import Child
 from af_hub.embedded.network.holder import wait_for_holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from af_hub.embedded.network.child import Repeated
+
 PATIENCE = 30.0
 """Seconds to wait for a holder."""
-
-GRACE = 3.0
-"""Seconds between SIGTERM and SIGKILL for a program whose network has gone."""
-
-HOLDER_GONE = 75
-"""Exit code then: EX_TEMPFAIL of sysexits(3), try again."""
-
-FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +46,6 @@ class Bind:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """Something to be done again and again while a program runs.
-
-    Parameters
-    ----------
-    every
-        Seconds between the end of one time and the beginning of the next.
-    task
-        What is done.
-    """
-
-    every: float
-    task: Callable[[], None]
-
-
 def run_inside(
     holder: Path,
     command: Sequence[str],
@@ -79,6 +55,7 @@ def run_inside(
     hidden: Path | None = None,
     environment: Mapping[str, str] | None = None,
     repeated: Repeated | None = None,
+    rewrite: Callable[[bytes], bytes] | None = None,
     root: Path | None = None,
 ) -> int:
     """Enter the holder's network, run a program there, and return its exit code.
@@ -102,6 +79,8 @@ def run_inside(
         The program's environment; None for this process's own.
     repeated
         What is done inside before the program starts, and again while it runs.
+    rewrite
+        Applied to each line that the program writes; None lets it write by itself.
     root
         Folder that is the program's root: another system, for programs that this one does not
         have. What is shown by `binds` and `memory` is in the same places there; these exist.
@@ -121,15 +100,14 @@ def run_inside(
         _show_in_root(root, [*(each.target for each in binds), *([memory] if memory else [])])
     if repeated is not None:
         repeated.task()
-    with _Signals() as signals:
-        parent = os.getpid()
-        child = subprocess.Popen(
-            command,
-            env=environment,
-            # this process has one thread: nothing can hold a lock while it forks
-            preexec_fn=lambda: _become_child(parent, root),  # noqa: PLW1509
-        )
-        return _watch(child, watched, signals, repeated)
+    parent = os.getpid()
+    child = Child(
+        command,
+        environment=environment,
+        prepare=lambda: _become_child(parent, root),
+        rewrite=rewrite,
+    )
+    return child.watch(watched, repeated)
 
 
 def _show(binds: Sequence[Bind], memory: Path | None, hidden: Path | None) -> None:
@@ -169,60 +147,6 @@ def _become_child(parent: int, root: Path | None) -> None:
         os.chroot(root)
         os.chdir("/")
     namespace.become_child(parent)
-
-
-def _watch(
-    child: subprocess.Popen[bytes],
-    holder: int,
-    signals: _Signals,
-    repeated: Repeated | None,
-) -> int:
-    poll = select.poll()
-    ended = os.pidfd_open(child.pid)
-    for descriptor in (ended, holder, signals.descriptor):
-        poll.register(descriptor, select.POLLIN)
-    pause = None if repeated is None else repeated.every * 1000
-    while True:
-        ready = {descriptor for descriptor, _ in poll.poll(pause)}
-        if ended in ready:
-            code = child.wait()
-            return code if code >= 0 else 128 - code
-        for number in signals.arrived() if signals.descriptor in ready else ():
-            child.send_signal(number)
-        if holder in ready:
-            _end(child)
-            return HOLDER_GONE
-        if not ready and repeated is not None:
-            repeated.task()
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-class _Signals:
-    """Signals as bytes on a descriptor, so that they can be waited for with other things."""
-
-    def __enter__(self) -> Self:
-        self.descriptor, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(self._writer)
-        for number in FORWARDED:
-            signal.signal(number, lambda *_: None)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(-1)
-        os.close(self.descriptor)
-        os.close(self._writer)
-
-    def arrived(self) -> bytes:
-        """Return the numbers of the signals that have come."""
-        return os.read(self.descriptor, 64)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -33,6 +33,9 @@ ORIGIN_HOST = "localhost"
 
 COMMAND = ("xrootd", "-c", str(places.CONFIG / "xrootd.cf"))
 
+STOP_TIMEOUT = 5.0
+"""Seconds that a server has to end; what it keeps on disk survives a SIGKILL."""
+
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 
 
@@ -95,6 +98,7 @@ def origin_part(layout: Layout, port: int) -> Part:
         ready=ready,
         address=f"root://{ORIGIN_HOST}:{port} (inner network)",
         after=("network",),
+        stop_timeout=STOP_TIMEOUT,
     )
 
 
@@ -161,6 +165,7 @@ def cache_part(
         address=f"root://127.0.0.1:{port}",
         # scitokens remembers an issuer that did not answer
         after=("iam", "network"),
+        stop_timeout=STOP_TIMEOUT,
     )
 
 

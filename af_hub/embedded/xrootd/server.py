@@ -9,9 +9,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
-from af_hub.embedded.network.enter import Bind, Repeated, run_inside
+from af_hub.embedded.network.child import Repeated
+from af_hub.embedded.network.enter import Bind, run_inside
 from af_hub.embedded.xrootd.grid_pki import GridFiles
 from af_hub.embedded.xrootd.proxy_certificate import PROXY_LIFETIME, PROXY_RENEWAL, renew_proxy
+from af_hub.embedded.xrootd.redaction import redact
 
 MEMORY = Path("/run")
 """Covered by a folder in memory for each server. XRootD's configuration splits at spaces and knows
@@ -71,6 +73,7 @@ def run(config: ServerConfig) -> int:
         memory=MEMORY,
         hidden=config.hidden,
         repeated=renewal,
+        rewrite=redact,
         root=config.root,
     )
 

@@ -14,7 +14,7 @@ import pytest
 
 from af_hub.embedded.guard import find_processes, sweep
 from af_hub.embedded.network import holder
-from af_hub.embedded.network.enter import HOLDER_GONE
+from af_hub.embedded.network.child import HOLDER_GONE
 from testbed.facility import living, wait_for
 from testbed.network import held_network, require_network
 
@@ -81,6 +81,45 @@ def test_bind_is_seen_by_the_program_and_by_nobody_else(
 def test_code_of_the_program_is_returned_when_it_ends(inner_network: InnerNetwork) -> None:
     assert inner_network.inside("sh", "-c", "exit 7").returncode == 7
     assert inner_network.inside("sh", "-c", "kill -KILL $$").returncode == 128 + 9
+
+
+def output(code: str) -> list[str]:
+    """Return the lines that come out when a program's output is turned to capitals."""
+    watching = (
+        "import os, sys\n"
+        "from af_hub.embedded.network.child import Child\n"
+        "never = os.pipe()[0]\n"
+        "child = Child([sys.executable, '-c', sys.argv[1]], environment=None,"
+        " prepare=lambda: None, rewrite=bytes.upper)\n"
+        "sys.exit(child.watch(never, None))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", watching, f"import os, sys, time; {code}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_every_line_is_rewritten_when_it_comes_in_pieces_or_never_ends() -> None:
+    assert output(
+        "[(os.write(2, text), time.sleep(0.05)) for text in (b'one\\nt', b'wo', b'\\nthree')]"
+    ) == ["ONE", "TWO", "THREE"]
+
+
+def test_no_part_of_a_line_is_shown_when_it_is_too_long_to_be_looked_at() -> None:
+    lines = output("print('first'); print('x' * 1_000_000); print('last')")
+    assert [lines[0], lines[2]] == ["FIRST", "LAST"]
+    assert "X" not in lines[1].replace("BYTES", "")
+    assert len(lines) == 3
+
+
+def test_all_lines_come_out_when_the_program_writes_much_and_ends() -> None:
+    assert output("[print(number) for number in range(100_000)]") == [
+        str(number) for number in range(100_000)
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
