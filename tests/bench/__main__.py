@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.figure import Figure, table
 
-NAMES = ("lab_start", "start", "clicks", "zmumu")
+NAMES = ("lab_start", "start", "clicks", "zmumu", "data_start", "datasets", "directories")
 
 
 def main(arguments: list[str]) -> None:

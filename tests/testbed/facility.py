@@ -203,6 +203,12 @@ class User:
         assert answer.status in {201, 202}, f"{answer.status} {answer.text}"
         wait_for(self.server_answers, f"the Lab of {self.name}")
 
+    def stop_server(self) -> None:
+        """Stop the user's Lab and wait until it has ended."""
+        answer = self.api("DELETE", f"users/{self.name}/server")
+        assert answer.status in {202, 204}, f"{answer.status} {answer.text}"
+        wait_for(lambda: self.server() is None, f"the end of the Lab of {self.name}")
+
     def server(self) -> dict[str, Any] | None:
         """Return what the hub knows about the user's server, None if there is none."""
         servers = self.api("GET", f"users/{self.name}").json.get("servers", {})

@@ -59,6 +59,15 @@ class Person:
         self.page.click("input[type=submit], button[type=submit]")
         self.wait_for_lab()
 
+    def settle(self, title: str) -> None:
+        """Go to the Lab; one that does not run is started with the profile of this title."""
+        self.page.goto(f"{self.base_url}/hub/spawn")
+        if "/hub/spawn" in self.page.url and self.page.locator(".af-card").count():
+            self.choose(title)
+            self.start()
+        else:
+            self.wait_for_lab()
+
     def wait_for_lab(self) -> None:
         """Wait for a Lab with its main area and our status item."""
         self.page.wait_for_url(re.compile("/user/"), timeout=60_000)
@@ -76,12 +85,26 @@ class Person:
         self.page.wait_for_selector(f"#{identifier}:visible")
 
     def browse(self, *folders: str) -> None:
-        """Open the data panel and go down from the first door."""
-        self.open_tab("af-data")
-        if self.hook("door").count():
-            self.hook("door").first.click()
+        """Open the data panel at the facility's own storage and go down."""
+        self.open_data("demo")
         for folder in folders:
-            self.hook("row", name=folder).dblclick()
+            self.enter(folder)
+        self.page.wait_for_selector('[data-af="list"][data-state="complete"]')
+
+    def open_data(self, source: str) -> None:
+        """Open the data panel at a source: ``datasets`` or the name of a door."""
+        self.open_tab("af-data")
+        self.hook("source", name=source).click()
+        self.page.wait_for_selector('[data-af="list"][data-state="complete"]')
+
+    def enter(self, folder: str) -> None:
+        """Go into a folder of the open door."""
+        self.hook("row", name=folder).dblclick()
+
+    def enter_did(self, name: str) -> None:
+        """Go into a container or dataset of the list."""
+        self.hook("did-row", name=name).dblclick()
+        self.hook("did-crumb", name=name).wait_for()
         self.page.wait_for_selector('[data-af="list"][data-state="complete"]')
 
     def fill_cluster_dialog(self, workers: int) -> None:
