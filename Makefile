@@ -119,7 +119,7 @@ bench: $(VENV)/.dev setup system ## Measure the figures beside their targets and
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev setup system ## Renew the pictures of the documents from the running product
-	AF_SCREENSHOTS=docs/images $(BIN)/pytest tests/browser/test_story.py -k whole_story
+	AF_SCREENSHOTS=docs/images $(BIN)/pytest tests/browser -k 'whole_story or dataset_is_read'
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Renew the lock files of the Python environments

@@ -61,6 +61,12 @@ def test_dataset_is_read_through_the_cache_when_code_is_inserted(
     assert "100000" in run_inserted(bob, "/store/cms/zmumu/zmumu_0.root").inner_text()
     bob.hook("insert-dataset").first.click()
     assert "100000" in run_inserted(bob, "/store/cms/zmumu/zmumu_1.root").inner_text()
+
+    bob.open_data("cache")
+    bob.enter("cms")
+    bob.enter("zmumu")
+    bob.hook("row", name="zmumu_0.root", type="file").click()
+    shoot(bob.page, "storage")
     assert bob.page.console_errors == []
 
     origin = facility.layout.log("xrootd-origin").read_text(errors="replace")
@@ -71,7 +77,7 @@ def test_dataset_is_read_through_the_cache_when_code_is_inserted(
 
 
 def test_directory_of_30000_scrolls_when_opened_through_the_cache(
-    facility: Facility, bob: Person, shoot: Any
+    facility: Facility, bob: Person
 ) -> None:
     """The list is complete, few of its rows are in the page, and the last one can be reached."""
     folder = facility.layout.store / "cms" / "many"
@@ -79,7 +85,6 @@ def test_directory_of_30000_scrolls_when_opened_through_the_cache(
     for number in range(MANY):
         os.mknod(folder / f"nanoaod_{number:05d}.root")
     bob.open_data("cache")
-    shoot(bob.page, "storage")
     bob.enter("cms")
     bob.enter("many")
     bob.hook("list", state="complete", count=str(MANY)).wait_for()

@@ -46,7 +46,6 @@ def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, sho
     alice.open_notebook(NOTEBOOK)
     alice.browse("cms", "zmumu")
     alice.hook("row", name="zmumu_0.root").click()
-    shoot(page, "data")
 
     alice.fill_cluster_dialog(2)
     shoot(page, "dask")
