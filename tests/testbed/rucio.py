@@ -387,18 +387,16 @@ def add_big_dataset(server: RucioServer) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.fixture(scope="session")
-def rucio_server(tmp_path_factory: pytest.TempPathFactory, iam: IAM) -> Iterator[RucioServer]:
-    """Give a Rucio server that all tests share, see the top of this file; change nothing in it."""
-    require("postgresql", postgresql_program("initdb"), "PostgreSQL's initdb is not installed")
-    require("memcached", shutil.which("memcached"), "memcached is not installed")
+@contextmanager
+def running_rucio(root: Path, iam: IAM) -> Iterator[RucioServer]:
+    """Give a server on PostgreSQL and memcached with the huge dataset; its files lie below `root`."""
     user = unprivileged()
     with (
         server_folder(user) as folder,
         running_postgresql(folder, user) as database,
         running_memcached(folder, user) as memcached,
     ):
-        server = prepare_rucio(tmp_path_factory.mktemp("rucio"), iam, database=database)
+        server = prepare_rucio(root, iam, database=database)
         server.write_settings(memcached)
         add_big_dataset(server)
         server.start()
@@ -406,3 +404,12 @@ def rucio_server(tmp_path_factory: pytest.TempPathFactory, iam: IAM) -> Iterator
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def rucio_server(tmp_path_factory: pytest.TempPathFactory, iam: IAM) -> Iterator[RucioServer]:
+    """Give a Rucio server that all tests share, see the top of this file; change nothing in it."""
+    require("postgresql", postgresql_program("initdb"), "PostgreSQL's initdb is not installed")
+    require("memcached", shutil.which("memcached"), "memcached is not installed")
+    with running_rucio(tmp_path_factory.mktemp("rucio"), iam) as server:
+        yield server
