@@ -1,8 +1,8 @@
 """What Prometheus is told about an XCache, with names and units in one table. Pure.
 
-Only Python's standard library is used, so that the image of the cache needs nothing else. Fields of
-the summary report that XRootD never fills (those of section ``cache`` but the sizes, in 5.5.3 and
-6.1 by measurement and by source) are left out: a zero would look like a cache without hits.
+Only Python's standard library is used, so that the image of the cache needs nothing else. Section
+``cache`` of the summary report is left out, since XRootD leaves it at zero (5.5.3 but for two sizes,
+6.2 all of it): that would look like a cache without hits.
 """
 
 from __future__ import annotations
@@ -49,8 +49,6 @@ METRICS: Final = (
     Metric("xcache_logins_refused_total", "xrootd.lgn.af", "Logins that failed."),
     Metric("xcache_origin_opens_total", "pss.open", "Files opened at the origin."),
     Metric("xcache_origin_open_errors_total", "pss.open.errs", "Opens that the origin refused."),
-    Metric("xcache_disk_size_bytes", "cache.store.size", "Size of the cache's disk."),
-    Metric("xcache_memory_size_bytes", "cache.mem.size", "Memory that blocks may take (pfc.ram)."),
 )
 """Metrics that stand in the report as they are."""
 

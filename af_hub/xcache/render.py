@@ -195,7 +195,7 @@ def _monitoring(xcache: XCache) -> list[str]:
     return [
         "",
         f"xrd.report {target} every {seconds}s all",
-        # hits and misses: the report has fields for them, which stay 0 (5.5.3 and 6.1)
+        # hits and misses: the report has fields for them, which stay 0 (5.5.3 and 6.2)
         f"xrootd.mongstream pfc use flush {seconds}s send nohdr {target}",
     ]
 

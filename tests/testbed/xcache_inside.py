@@ -51,6 +51,7 @@ def environments(folder: Path, exporter: Path) -> tuple[dict[str, str], dict[str
     plain = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
     image = {
         **plain,
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         "PYTHONPATH": str(exporter),
         "XCACHE_CONFIG": str(folder / "config"),
         "XCACHE_TLS": str(folder / "tls"),

@@ -3,12 +3,15 @@
 `xcache_pod` is made once: a GSI-only origin, a proxy made by ``renew-proxy``, the cache started by
 ``entrypoint`` with what ``analysis-facility values --for xcache`` writes, and the exporter from the
 files that the image copies, all in a network of their own. It gives what clients were answered.
+Where ``AF_XROOTD_ROOT`` names a root file system (``make test-xrootd-6``), cache and proxy are made by
+the programs of that one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -29,6 +32,7 @@ from af_hub.embedded.xrootd.availability import network_problem, programs_proble
 from af_hub.embedded.xrootd.grid_pki import GridFiles, ensure_grid_pki, key_of, service_name
 from af_hub.facility.load import parse
 from af_hub.xcache import production_places, render
+from af_hub.xcache.versions import Version, generation_of, parse_version
 from testbed.require import require
 
 if TYPE_CHECKING:
@@ -76,14 +80,39 @@ class PodRun:
         By token: exit code of ``xrdcp`` and what it printed; ``metrics`` is the exporter's text.
     folder
         Logs: ``origin.log``, ``cache.log``, ``exporter.log``; tokens in ``tokens``.
+    version
+        Of the cache.
     """
 
     answers: dict[str, Any]
     folder: Path
+    version: Version
 
     def log(self, name: str) -> str:
         """Return a container's log."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
+
+
+def _programs(folder: Path) -> Version:
+    """Put XRootD's programs of another root into ``bin``; return which version will answer."""
+    (folder / "bin").mkdir()
+    root = os.environ.get("AF_XROOTD_ROOT")
+    if root is not None:
+        # by its own loader: chroot(2) needs a privilege that is gone inside
+        loader = f"{root}/lib64/ld-linux-x86-64.so.2 --library-path {root}/usr/lib/x86_64-linux-gnu"
+        for name in ("xrootd", "xrdgsiproxy"):
+            program = folder / "bin" / name
+            program.write_text(f'#!/bin/sh\nexec {loader} {root}/usr/bin/{name} "$@"\n')
+            program.chmod(0o755)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    answer = subprocess.run(
+        [shutil.which("xrootd", path=path) or "xrootd", "-v"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    return parse_version((answer.stdout + answer.stderr).strip())
 
 
 def copied_by_the_image() -> list[str]:
@@ -133,7 +162,7 @@ def _tokens(folder: Path) -> None:
         path.write_text(jwt.encode({**usual, **claims}, key, "RS256", headers={"kid": "one"}))
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, version: Version) -> None:
     """Write certificates, configurations, data and tokens."""
     grid = GridFiles(folder / "grid")
     ensure_grid_pki(grid)
@@ -169,7 +198,7 @@ def _prepare(folder: Path) -> None:
         ca_file=PurePosixPath(grid.authority),
         scitokens=PurePosixPath(folder / "config/scitokens.cfg"),
         authdb=PurePosixPath(folder / "config/authdb"),
-        generation="5.5",
+        generation=generation_of(version),
     )
     for name, text in render(facility, places).files.items():
         (folder / "config" / name).write_text(text)
@@ -189,7 +218,8 @@ def xcache_pod() -> Iterator[PodRun]:
     # a short path: the admin path ends in a UNIX socket
     with tempfile.TemporaryDirectory(prefix="af-pod-") as name:
         folder = Path(name)
-        _prepare(folder)
+        version = _programs(folder)
+        _prepare(folder, version)
         done = subprocess.run(
             [sys.executable, REPOSITORY / "tests/testbed/xcache_inside.py", folder, REPOSITORY],
             capture_output=True,
@@ -199,4 +229,4 @@ def xcache_pod() -> Iterator[PodRun]:
         )
         logs = {path.name: path.read_text(errors="replace") for path in folder.glob("*.log")}
         assert done.returncode == 0, (done.stderr, logs)
-        yield PodRun(json.loads(done.stdout), folder)
+        yield PodRun(json.loads(done.stdout), folder, version)
