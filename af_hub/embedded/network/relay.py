@@ -119,10 +119,13 @@ async def _both_ways(near: socket.socket, far: socket.socket) -> None:
 async def move(source: socket.socket, target: socket.socket) -> None:
     """Move bytes one way until `source` has no more, and say so to `target`.
 
-    Nothing is read while `target` takes nothing, so a slow reader slows its writer.
+    Nothing is read while `target` takes nothing, so a slow reader slows its writer. (splice(2) in
+    place of a buffer takes as much processor time here: 0.5 s for a gigabyte.)
     """
     loop = asyncio.get_running_loop()
     buffer = memoryview(bytearray(BLOCK))
     while count := await loop.sock_recv_into(source, buffer):
         await loop.sock_sendall(target, buffer[:count])
+        # with both ends always ready nothing above waits, and nobody else would get a turn
+        await asyncio.sleep(0)
     target.shutdown(socket.SHUT_WR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 
+from af_hub.embedded.network import relay
 from testbed.facility import wait_for
 
 if TYPE_CHECKING:
@@ -45,8 +48,8 @@ def test_all_bytes_arrive_when_the_server_closes_first(inner_network: InnerNetwo
 
 
 def test_writer_is_held_back_when_nobody_reads(inner_network: InnerNetwork) -> None:
-    relay = psutil.Process(inner_network.processes["network"].pid)
-    before = relay.memory_info().rss
+    process = psutil.Process(inner_network.processes["network"].pid)
+    before = process.memory_info().rss
     block = bytes(2**20)
     sent = 0
     with inner_network.connect("stall") as line, suppress(TimeoutError):
@@ -56,7 +59,32 @@ def test_writer_is_held_back_when_nobody_reads(inner_network: InnerNetwork) -> N
             sent += 1
     # kernel buffers of two connections (tcp_wmem and tcp_rmem: at most 4 and 32 MiB each)
     assert sent < 100
-    assert relay.memory_info().rss - before < 8 * 2**20
+    assert process.memory_info().rss - before < 8 * 2**20
+
+
+async def test_others_get_their_turn_when_one_connection_never_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "BLOCK", 100)
+    (client, source), (target, server) = socket.socketpair(), socket.socketpair()
+    for each in (source, target):
+        each.setblocking(False)
+    client.sendall(bytes(20_000))  # all is there, and there is room for all of it
+    client.close()
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(other())
+    await relay.move(source, target)
+    counting.cancel()
+    assert turns >= 200
+    for each in (source, target, server):
+        each.close()
 
 
 def test_each_gets_its_own_answer_when_many_connect_at_once(inner_network: InnerNetwork) -> None:
