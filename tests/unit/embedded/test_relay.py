@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-import pytest
 
 from af_hub.embedded.network import relay
 from testbed.facility import wait_for
 
 if TYPE_CHECKING:
+    import pytest
+
     from testbed.network import InnerNetwork
 
 
