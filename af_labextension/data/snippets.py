@@ -99,6 +99,7 @@ def reading_code(door: Door, path: str, library: Library = "uproot") -> str:
     if library != "uproot":
         return reading_urls_code([url], library, [door])
     kit = _Kit([url], [door])
+    url = _fsspec_address(url)
     if path.endswith(".root"):
         use = f"file = uproot.open({{{kit.one(url)}: None}}{kit.options})\nfile.keys()\n"
         return kit.code("uproot", use)
@@ -133,6 +134,8 @@ def reading_urls_code(
     """
     kit = _Kit(urls, doors)
     _refuse_patterns(urls)
+    if library != "rdataframe":
+        urls = [_fsspec_address(url) for url in urls]
     rows = "".join(f"    {url!r},\n" for url in urls)
     names = f"urls = [\n{rows}]\n"
     each = "connected(url)" if kit.connections else "url"
@@ -200,6 +203,14 @@ class _Kit:
 def _below(url: str, door: Door) -> bool:
     """Tell whether an address lies below a door."""
     return url.startswith(door.url.rstrip("/") + "/")
+
+
+def _fsspec_address(url: str) -> str:
+    """Return an address as fsspec knows it: fsspec-xrootd 0.5 has no ``roots``.
+
+    A server that wants TLS gets it all the same, and to any other no token is shown.
+    """
+    return url.replace("roots://", "root://", 1) if url.startswith("roots://") else url
 
 
 def _refuse_patterns(urls: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from af_labextension.data.doors import Door, door_from
 from af_labextension.data.xrootd.client import XRootD
-from af_labextension.data.xrootd.process import Times
+from af_labextension.data.xrootd.process import Limits
 from af_labextension.data.xrootd.rules import AUTO_STAT
 from af_labextension.errors import LabError
 from af_labextension.secret import Secret
@@ -122,8 +122,8 @@ async def make(cache: Stack) -> AsyncIterator[Callable[..., XRootD]]:
     """Give a function that makes a client: ``make(tokens, patience=…, idle=…)``."""
     made: list[XRootD] = []
 
-    def client(tokens: Tokens | None = None, **times: float) -> XRootD:
-        made.append(XRootD(HubTokenProvider(tokens or Tokens(good_token(cache))), Times(**times)))
+    def client(tokens: Tokens | None = None, **limits: Any) -> XRootD:
+        made.append(XRootD(HubTokenProvider(tokens or Tokens(good_token(cache))), Limits(**limits)))
         return made[-1]
 
     yield client
@@ -255,6 +255,22 @@ async def test_a_question_for_sizes_is_refused_when_it_makes_no_sense(
     assert (status, answer["code"]) == (400, code)
 
 
+@pytest.mark.parametrize("library", ["uproot", "rdataframe", "coffea"])
+async def test_code_is_given_for_each_library(lab: Any, door: Door, library: str) -> None:
+    server = await lab()
+    answer = await server.fetch("af/storage/cache/code", path="/cms/a.root", library=library)
+    body = json.loads(answer.body)
+    assert body["url"] == f"{door.url}/cms/a.root"
+    assert repr(body["url"]) in body["code"]
+    compile(body["code"], "cell", "exec")
+
+
+async def test_code_is_refused_when_nobody_knows_the_library(lab: Any) -> None:
+    server = await lab()
+    answer = await server.fetch("af/storage/cache/code", path="/cms/a.root", library="os")
+    assert (answer.code, json.loads(answer.body)["code"]) == (400, "unknown-library")
+
+
 async def test_no_token_goes_in_through_a_name(lab: Any, cache: Stack) -> None:
     server = await lab()
     smuggled = cache.token("storage.read:/")
@@ -332,6 +348,28 @@ async def test_odd_names_are_listed_and_opened_as_they_are(
         assert entry["size"] == len(name.encode())
 
 
+async def test_a_huge_folder_is_cut_and_its_rest_counted(make: Make, door: Door) -> None:
+    count = left_out = 0
+    async for page in make(rows=5000).pages(door, "/cms/labxrootd/many"):
+        count += page.count
+        left_out = page.left_out
+    assert (count, left_out) == (5000, MANY - 5000)
+
+
+async def test_a_folder_is_known_as_one_when_the_cache_holds_files_of_it(
+    make: Make, door: Door, cache: Stack
+) -> None:
+    path = "/store/cms/labxrootd/cached/inner/file"
+    cache.write(path, b"content")
+    assert cache.read(path, good_token(cache)) == b"content"
+    client = make()
+    (entry,) = await client.stat(door, "/cms/labxrootd/cached", ["inner"])
+    assert entry["type"] == "directory"
+    assert [row["name"] for row in await rows(client, door, "/cms/labxrootd/cached/inner")] == [
+        "file"
+    ]
+
+
 async def test_names_that_no_address_can_hold_are_counted(make: Make, door: Door) -> None:
     left_out = 0
     async for page in make().pages(door, "/cms/labxrootd/odd"):
@@ -372,6 +410,11 @@ async def test_the_way_to_a_grant_is_shown_when_the_top_may_not_be_listed(
         }
     ]
     assert (await refusal(client, door, "/atlas")).code == "storage-forbidden"
+
+
+async def test_a_door_is_opened_when_it_asks_for_tls_by_its_name(make: Make, door: Door) -> None:
+    secure = Door(door.name, door.title, door.url.replace("root:", "roots:"), door.audience)
+    assert len(await rows(make(), secure, "/cms/labxrootd/small")) == 9
 
 
 # --- refusals and faults --------------------------------------------------------------------------
@@ -554,11 +597,11 @@ async def test_the_worker_has_limits(make: Make, door: Door) -> None:
 
 LAB = """
 import asyncio, sys
-from af_labextension.data.xrootd.process import Times, WorkerProcess
+from af_labextension.data.xrootd.process import Limits, WorkerProcess
 from af_labextension.data.xrootd.protocol import StatNames
 
 async def main():
-    worker = WorkerProcess(with_token=False, times=Times())
+    worker = WorkerProcess(with_token=False, limits=Limits())
     async with worker.exchange(None, lambda number: StatNames(number, "root://127.0.0.1:1", "/", ())):
         print(worker.pid, flush=True)
         await asyncio.sleep(60)

@@ -202,6 +202,14 @@ def test_each_address_gets_what_it_needs_when_doors_are_mixed(
     assert "BEARER_TOKEN_FILE" not in alone
 
 
+def test_fsspec_gets_an_address_that_it_knows_when_the_door_is_roots() -> None:
+    door = Door("cache", "Cache", "roots://cache:1094//store", "storage")
+    for library, scheme in (("uproot", "root"), ("coffea", "root"), ("rdataframe", "roots")):
+        code = reading_code(door, "/a.root", library_named(library))
+        assert f"'{scheme}://cache:1094//store/a.root'" in code
+        assert "connected(" in code
+
+
 def test_a_library_is_refused_when_nobody_knows_it() -> None:
     assert library_named("coffea") == "coffea"
     with pytest.raises(BadRequest) as refusal:

@@ -13,7 +13,7 @@ from af_labextension.data.granted import leading_names
 from af_labextension.data.paths import checked_raw_path, is_name, raw_url_of
 from af_labextension.errors import LabError, NotAnswering
 
-from .process import Times, WorkerGone, WorkerProcess
+from .process import Limits, WorkerGone, WorkerProcess
 from .protocol import ListFolder, StatNames
 from .rows import Item, ndjson
 from .sentences import error_from
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from af_labextension.tokens.provider import TokenProvider
 
     from .protocol import Failure
-
-LIMIT = 200_000
-"""Rows of a folder that are shown; the rest is counted."""
 
 _WORTH_RENEWING = 30.0
 """Seconds. "Forbidden" with an older token may mean that it ended or that groups have changed."""
@@ -126,13 +123,13 @@ class XRootD:
     ----------
     tokens
         Where tokens come from.
-    times
-        How long to wait.
+    limits
+        How long to wait, and for how much.
     """
 
-    def __init__(self, tokens: TokenProvider, times: Times | None = None) -> None:
+    def __init__(self, tokens: TokenProvider, limits: Limits | None = None) -> None:
         self._tokens = tokens
-        self._times = times or Times()
+        self._limits = limits or Limits()
         # the bindings know one token at a time, so each audience has a worker
         self._workers: dict[str | None, WorkerProcess] = {}
 
@@ -207,7 +204,7 @@ class XRootD:
         """Return the worker for an audience; it starts with its first request."""
         if audience not in self._workers:
             self._workers[audience] = WorkerProcess(
-                with_token=audience is not None, times=self._times
+                with_token=audience is not None, limits=self._limits
             )
         return self._workers[audience]
 
@@ -216,7 +213,8 @@ class XRootD:
 
         def command(number: int) -> ListFolder:
             server, folder = _split(door, path)
-            return ListFolder(number, server, folder, raw_url_of(door.url, path), LIMIT)
+            url = raw_url_of(door.url, path)
+            return ListFolder(number, server, folder, url, self._limits.rows)
 
         worker = self.worker(door.audience)
         async with worker.exchange(token.value if token else None, command) as exchange:

@@ -39,8 +39,8 @@ START_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """How long to wait.
+class Limits:
+    """How long to wait, and for how much.
 
     Parameters
     ----------
@@ -49,10 +49,13 @@ class Times:
         three times as long is taken for stuck, and ended.
     idle
         Seconds without a request after which a worker ends.
+    rows
+        Rows of a folder that are shown; the rest is counted.
     """
 
     patience: float = 20.0
     idle: float = 300.0
+    rows: int = 200_000
 
 
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
@@ -81,7 +84,7 @@ class Exchange:
             The worker ended, or is stuck and was ended.
         """
         try:
-            async with asyncio.timeout(self._worker.times.patience * 3):
+            async with asyncio.timeout(self._worker.limits.patience * 3):
                 frame = await self.frames.get()
         except TimeoutError:
             log.warning("the XRootD worker is stuck: ending it")
@@ -101,12 +104,12 @@ class WorkerProcess:
     ----------
     with_token
         The doors want tokens.
-    times
+    limits
         How long to wait.
     """
 
-    def __init__(self, *, with_token: bool, times: Times) -> None:
-        self.times = times
+    def __init__(self, *, with_token: bool, limits: Limits) -> None:
+        self.limits = limits
         self._with_token = with_token
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -231,7 +234,7 @@ class WorkerProcess:
             self._process = await asyncio.create_subprocess_exec(
                 # -P: no module of the folder that the Lab was started in
                 *(sys.executable, "-P", "-m", "af_labextension.data.xrootd.worker"),
-                *(str(self.times.patience), str(self.times.idle)),
+                *(str(self.limits.patience), str(self.limits.idle)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env=environment(os.environ, with_token=self._with_token),

@@ -52,6 +52,7 @@ class Listing:
         self._send = send
         self._credit = asyncio.Semaphore(WINDOW)
         self._ready: list[Item] = []
+        self._taken = 0
         self._count = 0
         self._left_out = 0
         self._sent_at = 0.0
@@ -71,7 +72,7 @@ class Listing:
         with_stat = lists_with_stat(await self._server.version())
         try:
             with self._server.lane(leave=True) as system:
-                call = Call(_items, self._server.patience)
+                call = Call(self._take, self._server.patience)
                 try:
                     flags = _CHUNKED | (_STAT if with_stat else 0)
                     await call.start(system.dirlist, self._request.path, flags, LONGEST_CALL)
@@ -85,12 +86,23 @@ class Listing:
         await self._flush(everything=True)
         await self._send(Frame("end", self._request.id, left_out=self._left_out))
 
+    def _take(self, answer: dict[str, Any]) -> tuple[list[Item], int]:
+        """Take entries from a chunk, in the bindings' thread, and count those beyond the limit.
+
+        Chunks come faster than a browser takes pages: what is beyond must not even be kept.
+        """
+        entries = answer["dirlist"]
+        kept = entries[: max(0, self._request.limit - self._taken)]
+        self._taken += len(kept)
+        items = [item_from(entry["name"], entry["statinfo"]) for entry in kept]
+        return items, len(entries) - len(kept)
+
     async def _pass_on(self, call: Call) -> None:
         """Send pages while names come; a small folder's are kept."""
-        while (items := await call.next()) is not None:
-            room = self._request.limit - self._count - len(self._ready)
-            shown = [item for item in items if may_be_shown(item.name)][:room]
-            self._left_out += len(items) - len(shown)
+        while (chunk := await call.next()) is not None:
+            items, beyond = chunk
+            shown = [item for item in items if may_be_shown(item.name)]
+            self._left_out += len(items) - len(shown) + beyond
             self._ready += shown
             if self._count or len(self._ready) > SMALL:
                 # the first rows go at once, later ones in full pages unless names come slowly
@@ -192,8 +204,3 @@ async def _stat(server: Server, path: str, name: str = "") -> Item | None:
             return Item(name, "directory")
         raise
     return None if answer is None else item_from(name, answer)
-
-
-def _items(answer: dict[str, Any]) -> list[Item]:
-    """Take the entries from a chunk of a listing, in the bindings' thread."""
-    return [item_from(entry["name"], entry["statinfo"]) for entry in answer["dirlist"]]
