@@ -39,13 +39,23 @@ def _rules(facility: FacilityConfig) -> Iterator[str]:
 
 
 def _audiences(facility: FacilityConfig, xcache: XCache) -> Iterator[str]:
-    """Find the audience that stands for every service."""
-    used = {door.audience for door in facility.doors_of_the_cache()}
-    values = {facility.identity.audiences[name].audience for name in used}
-    if ANY_AUDIENCE in {*values, *xcache.extra_audiences}:
+    """Find tokens that are good for more than this cache and these paths."""
+    for name in sorted({door.audience for door in facility.doors_of_the_cache()}):
+        audience = facility.identity.audiences[name]
+        if audience.audience == ANY_AUDIENCE:
+            yield (
+                f"identity.audiences.{name}.audience: such a token opens every service that trusts "
+                "the issuer, if it leaks. Ask for one for the XCache alone."
+            )
+        if "storage.read" in audience.scope.split():
+            # against the WLCG profile (scitokens-cpp, all versions so far)
+            yield (
+                f"identity.audiences.{name}.scope: storage.read without a path opens everything at "
+                "an XCache; write storage.read:/PATH."
+            )
+    if ANY_AUDIENCE in xcache.extra_audiences:
         yield (
-            f"the XCache accepts {ANY_AUDIENCE}: a token that leaks from anywhere opens it. Give it "
-            "an audience of its own as soon as the identity provider exchanges tokens."
+            f"xcache.extra_audiences: {ANY_AUDIENCE} is accepted by scitokens anyway, leave it out."
         )
 
 
@@ -61,7 +71,7 @@ def _doors(facility: FacilityConfig) -> Iterator[str]:
         paths = [
             components(scope.partition(":")[2])
             for scope in audience.scope.split()
-            if scope.startswith("storage.read:/")
+            if scope == "storage.read" or scope.startswith("storage.read:/")
         ]
         if not any(path[: len(behind)] == behind[: len(path)] for path in paths):
             yield (

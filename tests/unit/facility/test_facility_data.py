@@ -283,7 +283,7 @@ def test_audience_of_rucio_is_checked_when_it_does_not_exist() -> None:
         (
             DOORS
             + XCACHE.replace("doors", "extra_audiences: [https://wlcg.cern.ch/jwt/v1/any], doors"),
-            "the XCache accepts https://wlcg.cern.ch/jwt/v1/any",
+            "xcache.extra_audiences: https://wlcg.cern.ch/jwt/v1/any is accepted by scitokens anyway",
         ),
         (DOORS.replace("//store", "//data") + XCACHE, "storage[1].url: the tokens of the audience"),
         (DOORS.replace("//store", "//store/cms/run1") + XCACHE, None),
@@ -296,6 +296,20 @@ def test_warning_is_given_when_something_is_probably_not_meant(
     found = parse(IDENTITY + text, HERE).warnings()
     assert len(found) == (warning is not None)
     assert warning is None or warning in found[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        ("storage.read:/store/cms", "storage.read", "storage.read without a path opens everything"),
+        ("https://cache.example.org", "https://wlcg.cern.ch/jwt/v1/any", "opens every service"),
+    ],
+)
+def test_warning_is_given_when_tokens_are_good_for_too_much(
+    old: str, new: str, warning: str
+) -> None:
+    (found,) = parse(IDENTITY.replace(f'"{old}"', f'"{new}"') + DOORS + XCACHE, HERE).warnings()
+    assert warning in found
 
 
 def test_doors_and_their_rules_are_left_out_when_a_cache_does_not_run() -> None:
