@@ -115,11 +115,11 @@ def test_file_is_refused_when_nobody_signed_for_it(
 @pytest.fixture(scope="module")
 def used_up(xcache: XCache) -> str:
     """Give a token that was good over both protocols, and is not any more."""
-    end = int(time.time()) + 4
+    end = int(time.time()) + 3
     token = xcache.stack.token(exp=end)
     assert all(xcache.reads(protocol, HELLO, token) for protocol in PROTOCOLS)
-    # nothing but time can be waited for
-    time.sleep(max(0.0, end + 1 - time.time()))
+    # nothing but time can be waited for; whole seconds are rounded here and there
+    time.sleep(max(0.0, end + 2 - time.time()))
     return token
 
 

@@ -7,8 +7,10 @@ origin and cache run from that one.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import ssl
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,6 +113,22 @@ class XCache:
         if not answered or body != content(path.partition("?")[0]):
             raise UnclearError(said)
         return True
+
+    def ask(
+        self, method: str, target: str, token: str | None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Make one https request whose target is sent exactly as it is given."""
+        context = ssl.create_default_context(cafile=str(self.stack.layout.ca_certificate))
+        line = http.client.HTTPSConnection(
+            "127.0.0.1", self.stack.https_port, timeout=60, context=context
+        )
+        given = {} if token is None else {"Authorization": f"Bearer {token}"}
+        try:
+            line.request(method, target, None, given | (headers or {}))
+            answer = line.getresponse()
+            return answer.status, answer.read()
+        finally:
+            line.close()
 
     @contextmanager
     def configured(self, **values: Any) -> Iterator[None]:
