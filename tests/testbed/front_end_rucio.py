@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FILES = 100_000
 BATCH = 1000
+STRIDE = 7919
+"""Lists come in no order, as real ones do: this prime walks through all numbers."""
 MANY = "/Many/Files/NANOAOD"
 BROKEN = "/Broken/Half/NANOAOD"
 SLOW_CODE = 1.0
@@ -116,7 +118,7 @@ class ChildrenHandler(_Stream):
         count = {MANY: FILES, BROKEN: 50}.get(name, 3)
         rows_of_files = (
             _file(f"/store/mc/many/NANOAOD/{number // 1000:04d}/nano_{number:06d}.root", number)
-            for number in range(count)
+            for number in (index * STRIDE % count for index in range(count))
         )
         if name == BROKEN:
             sentence = "Rucio broke off its answer. Try again in a minute."
@@ -181,7 +183,8 @@ class NamesHandler(_Stream):
         if path == "/":
             names = ["30000", "100000", "readme.txt"]
         else:
-            names = [f"nano_{number:06d}.root" for number in range(int(path[1:]))]
+            count = int(path[1:])
+            names = [f"nano_{index * STRIDE % count:06d}.root" for index in range(count)]
         rows = (
             {
                 "name": name,

@@ -31,6 +31,14 @@ export function IconButton(props: {
   );
 }
 
+/** Give the keyboard to the list of a panel, where a button that is going away has it. */
+export function focusList(button: HTMLElement): void {
+  button
+    .closest('[data-af=data-panel]')
+    ?.querySelector<HTMLElement>('[data-af=list]')
+    ?.focus();
+}
+
 /** The head of a column, which sorts by it. */
 export function Column<T extends IEntry>(props: {
   listing: Listing<T>;

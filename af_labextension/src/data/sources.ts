@@ -7,6 +7,13 @@ import type { IDoor, IProblem, IServer } from '../tokens';
 import type { Preferences } from './preferences';
 import type { ISource } from './source';
 
+/** What is known of Rucio without asking it. */
+interface IRucio {
+  readonly available: boolean;
+  readonly url?: string | null;
+  readonly account?: string | null;
+}
+
 /** A source that cannot even be offered: it tells why. */
 export class BrokenSource implements ISource {
   constructor(
@@ -105,9 +112,17 @@ export class SourcesModel {
   private async loadDatasets(): Promise<void> {
     let datasets: ISource[] = [];
     try {
-      const rucio = await this.server.json<{ available: boolean }>('rucio');
-      if (rucio.available) {
-        datasets = [new DatasetsModel(this.server, this.preferences)];
+      const { available, url, account } =
+        await this.server.json<IRucio>('rucio');
+      if (available) {
+        const hint = [`Rucio ${url ?? ''}`, account && `account ${account}`];
+        datasets = [
+          new DatasetsModel(
+            this.server,
+            this.preferences,
+            hint.filter(Boolean).join('\n')
+          )
+        ];
       }
     } catch (error) {
       // an older server extension has no such endpoint: then there are no datasets

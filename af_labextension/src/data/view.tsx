@@ -33,6 +33,8 @@ export function DataView(props: {
   useModel(model);
   useModel(preferences);
   const { sources, selected, settled } = model;
+  // one that answers need not wait for another that does not
+  const tabs = sources.length > (settled ? 1 : 0);
   return (
     <>
       <div className="af-panel-head">
@@ -46,11 +48,11 @@ export function DataView(props: {
           onClick={() => void model.refresh()}
         />
       </div>
-      {sources.length > 1 && <Tabs model={model} />}
+      {tabs && <Tabs model={model} />}
       <div
         id="af-data-source"
         className="af-source"
-        role={sources.length > 1 ? 'tabpanel' : undefined}
+        role={tabs ? 'tabpanel' : undefined}
         aria-label={selected?.title}
       >
         {selected ? (
@@ -81,7 +83,7 @@ function Source(props: {
   const well = others.filter(other => other.state !== 'error');
   const rest =
     well.length > 0
-      ? `Not touched by this: ${well.map(other => other.title).join(', ')}.`
+      ? `Still there: ${well.map(other => other.title).join(', ')}.`
       : null;
   const given = { library, actions, rest };
   if (source instanceof FolderModel) {

@@ -5,7 +5,7 @@ import { isAbort, RequestError } from '../problem';
 import { ScriptedServer } from '../scripted.test';
 import { batches, gate, until } from '../streams.test';
 import type { ICallOptions, IDid, IDidRow, IReplica } from '../tokens';
-import { factsOf, marksOf, searchOf, totalOf } from './did';
+import { factsOf, likelyScope, marksOf, searchOf, totalOf } from './did';
 import { DatasetsModel, IMemory } from './model';
 
 const DONE = { done: true, count: 0 };
@@ -72,6 +72,13 @@ test('a text is looked for anywhere, a pattern and an identifier as they are', (
     name: '*',
     type: 'dataset'
   });
+});
+
+test('the first scope is one of the groups of the user', () => {
+  const scopes = ['atlas', 'cms', 'open'];
+  assert.equal(likelyScope(scopes, ['/users', '/cms/higgs']), 'cms');
+  assert.equal(likelyScope(scopes, ['/lhcb']), 'atlas');
+  assert.equal(likelyScope([], ['/cms']), '');
 });
 
 test('facts and totals are said in words', () => {
@@ -178,9 +185,9 @@ test('places are asked for files in sight only, and not for collections', async 
   });
   model.look(0, 40);
   await model.enter(first(model));
-  assert.equal(model.replicasOf(first(model)), undefined);
+  assert.equal(model.places.of(first(model)), undefined);
   model.look(0, 40);
-  await until(() => model.replicasOf(first(model)) !== undefined);
+  await until(() => model.places.of(first(model)) !== undefined);
   const dids = [{ scope: 'cms', name: '/store/f1.root' }];
   assert.deepEqual(bodies, [{ dids }]);
   model.level?.listing.moveTo(0);

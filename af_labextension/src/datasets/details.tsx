@@ -67,11 +67,11 @@ function Replicas(props: {
   actions: IActions;
 }): JSX.Element {
   const { model, row, actions } = props;
-  const replicas = model.replicasOf(row);
+  const replicas = model.places.of(row);
   if (!replicas) {
     return (
       <p className="af-dim" role="status">
-        {model.lookup.problem
+        {model.places.lookup.problem
           ? 'Its places are not known.'
           : 'Asking where it lies …'}
       </p>

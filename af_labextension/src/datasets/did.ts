@@ -45,6 +45,15 @@ export function searchOf(
   };
 }
 
+/** The scope to begin with: one named like a group of the user (`/cms/higgs`), or the first. */
+export function likelyScope(
+  scopes: readonly string[],
+  groups: readonly string[]
+): string {
+  const names = groups.map(group => group.split('/').filter(Boolean)[0]);
+  return scopes.find(scope => names.includes(scope)) ?? scopes[0] ?? '';
+}
+
 /** A query of some values; names are quoted whole, with their slashes. */
 export function query(values: Readonly<Record<string, string>>): string {
   return Object.entries(values)

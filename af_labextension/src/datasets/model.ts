@@ -1,6 +1,5 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Lookup } from '../data/lookup';
 import type { IPlace } from '../data/preferences';
 import type { ISelection, ISource, SourceState } from '../data/source';
 import { Listing, Loading } from '../data/stream';
@@ -9,13 +8,14 @@ import type {
   IDid,
   IDidRow,
   IProblem,
-  IReplica,
   IServer,
+  IStatus,
   Library,
   SearchType
 } from '../tokens';
 import { CodeMaker } from './code';
-import { didRow, didText, query, searchOf } from './did';
+import { didRow, didText, likelyScope, query, searchOf } from './did';
+import { Places } from './places';
 
 /** Milliseconds after the last key before a search begins by itself. */
 const TYPING_PAUSE = 600;
@@ -42,22 +42,18 @@ export interface ILevel {
 export class DatasetsModel implements ISource {
   constructor(
     private readonly server: IServer,
-    private readonly memory: IMemory
+    private readonly memory: IMemory,
+    readonly hint = 'Datasets and files in the catalogue of Rucio'
   ) {
     const changed = () => this._changed.emit();
     this.maker = new CodeMaker(server, changed);
-    this.lookup = new Lookup<IDidRow>(
-      didText,
-      (rows, signal) => this.locate(rows, signal),
-      changed
-    );
+    this.places = new Places(server, changed);
   }
 
   readonly id = 'rucio';
   readonly name = 'datasets';
   readonly kind = 'datasets';
   readonly title = 'Datasets';
-  readonly hint = 'Datasets and files in the catalogue of Rucio';
   scopes: readonly string[] = [];
   scope = '';
   /** What was typed into the search box. */
@@ -69,8 +65,8 @@ export class DatasetsModel implements ISource {
   detailed = false;
   /** Makes code; a large dataset takes a while. */
   readonly maker: CodeMaker;
-  /** Asks where the files in sight lie. */
-  readonly lookup: Lookup<IDidRow>;
+  /** Where the files in sight lie. */
+  readonly places: Places;
 
   /** Emitted after each change of what is to be drawn. */
   get changed(): ISignal<this, void> {
@@ -97,17 +93,12 @@ export class DatasetsModel implements ISource {
     if (!row) {
       return null;
     }
-    const url = this.replicasOf(row)?.[0]?.url;
+    const url = this.places.of(row)?.[0]?.url;
     return {
       code: library => this.code(row, library),
       did: didText(row),
       ...(url === undefined ? {} : { url })
     };
-  }
-
-  /** Where a file lies, best place first; undefined while it is not known. */
-  replicasOf(row: IDid): readonly IReplica[] | undefined {
-    return this.replicas.get(didText(row));
   }
 
   activate(): void {
@@ -122,7 +113,7 @@ export class DatasetsModel implements ISource {
       return this.loadScopes();
     }
     const row = level.listing.currentRow;
-    this.forget();
+    this.places.reset();
     await level.listing.load(level.path, row ? didText(row) : undefined);
   }
 
@@ -188,7 +179,7 @@ export class DatasetsModel implements ISource {
       return;
     }
     this.level?.listing.stop();
-    this.forget();
+    this.places.reset();
     this.levels = this.levels.slice(0, index + 1);
     this._changed.emit();
     if (level.listing.loading === 'loading') {
@@ -206,7 +197,7 @@ export class DatasetsModel implements ISource {
     if (currentRow?.type === 'file' && !files.includes(currentRow)) {
       files.push(currentRow);
     }
-    this.lookup.want(files);
+    this.places.lookup.want(files);
   }
 
   /** Show or hide the details of the row one stands on. */
@@ -225,7 +216,7 @@ export class DatasetsModel implements ISource {
     this.asking?.abort();
     this.maker.stop();
     this.levels.forEach(level => level.listing.stop());
-    this.lookup.reset();
+    this.places.reset();
     Signal.clearData(this);
   }
 
@@ -242,7 +233,9 @@ export class DatasetsModel implements ISource {
         { signal }
       );
       this.scopes = scopes;
-      this.scope = scopes.find(each => each === scope) ?? scopes[0] ?? '';
+      this.scope =
+        scopes.find(each => each === scope) ??
+        likelyScope(scopes, await this.groups(signal));
       this.scopesLoading = 'complete';
     } catch (error) {
       if (isAbort(error) || signal.aborted) {
@@ -255,8 +248,18 @@ export class DatasetsModel implements ISource {
     await this.search();
   }
 
+  /** The groups of the user, or none if the status cannot be had: they are a hint only. */
+  private async groups(signal: AbortSignal): Promise<readonly string[]> {
+    try {
+      const call = this.server.json<IStatus>('status', { signal });
+      return (await call).identity.groups;
+    } catch {
+      return [];
+    }
+  }
+
   private async push(did: IDid | null, path: string): Promise<void> {
-    this.forget();
+    this.places.reset();
     const listing = new Listing<IDidRow>(this.server, {
       keyOf: didText,
       read: didRow,
@@ -266,30 +269,7 @@ export class DatasetsModel implements ISource {
     await listing.load(path);
   }
 
-  private forget(): void {
-    this.lookup.reset();
-    this.replicas.clear();
-  }
-
-  private async locate(
-    rows: readonly IDidRow[],
-    signal: AbortSignal
-  ): Promise<void> {
-    const dids = rows.map(({ scope, name }) => ({ scope, name }));
-    const answer = await this.server.json<{
-      replicas: Array<{ scope: string; name: string; replicas: IReplica[] }>;
-    }>('rucio/replicas', { method: 'POST', body: { dids }, signal });
-    if (signal.aborted) {
-      return;
-    }
-    dids.forEach(did => this.replicas.set(didText(did), []));
-    for (const { scope, name, replicas } of answer.replicas) {
-      this.replicas.set(didText({ scope, name }), replicas);
-    }
-  }
-
   private readonly _changed = new Signal<this, void>(this);
-  private readonly replicas = new Map<string, readonly IReplica[]>();
   private scopesLoading: Loading = 'idle';
   private scopesProblem: IProblem | null = null;
   private asking: AbortController | null = null;

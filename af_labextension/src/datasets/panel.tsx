@@ -4,6 +4,7 @@ import * as React from 'react';
 import {
   Column,
   Filter,
+  focusList,
   IconButton,
   ListNotice,
   Problem
@@ -78,11 +79,11 @@ function Content(
         rest={rest}
         retry={() => void model.refresh()}
       />
-      {model.lookup.problem && (
+      {model.places.lookup.problem && (
         <Problem
-          problem={model.lookup.problem}
+          problem={model.places.lookup.problem}
           rest="The list is right; where its files lie is missing."
-          retry={() => model.lookup.retry()}
+          retry={() => model.places.lookup.retry()}
         />
       )}
       <Details model={model} actions={actions} />
@@ -142,7 +143,10 @@ function Crumb(props: {
       title={did ? didText(did) : 'Back to the search'}
       aria-current={last ? 'location' : undefined}
       style={{ paddingLeft: 4 + 10 * Math.max(index - 1, 0) }}
-      onClick={() => void model.backTo(index)}
+      onClick={event => {
+        focusList(event.currentTarget);
+        void model.backTo(index);
+      }}
     >
       {did ? (
         <Name text={did.name} strong={last} />
@@ -186,7 +190,10 @@ function Footer({ level }: { level: ILevel }): JSX.Element {
         ? `${view.length.toLocaleString('en')} of ${count(total, kind)}`
         : all}
       {loading === 'loading' && ' …'}
-      {truncated && ' · there are more; search for less'}
+      {truncated &&
+        (level.did
+          ? ' · cut off here, there are more'
+          : ' · there are more, narrow the search')}
     </div>
   );
 }

@@ -124,7 +124,7 @@ function Marks(props: {
   model: DatasetsModel;
   row: IDidRow;
 }): JSX.Element | null {
-  const replicas = props.model.replicasOf(props.row);
+  const replicas = props.model.places.of(props.row);
   if (!replicas) {
     return null;
   }

@@ -1,7 +1,13 @@
 import { homeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Column, Filter, ListNotice, Problem } from '../data/controls';
+import {
+  Column,
+  Filter,
+  focusList,
+  ListNotice,
+  Problem
+} from '../data/controls';
 import { crumbs } from '../data/listing';
 import type { IActions } from '../data/source';
 import { count } from '../format';
@@ -75,7 +81,10 @@ function Breadcrumb(props: {
           <button
             title={step.name}
             aria-current={index === steps.length - 1 ? 'location' : undefined}
-            onClick={() => void model.open(step.path)}
+            onClick={event => {
+              focusList(event.currentTarget);
+              void model.open(step.path);
+            }}
           >
             {step.name}
           </button>
