@@ -8,6 +8,7 @@ sending a hundred thousand rows to nobody. This one speaks through the same
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -215,10 +216,13 @@ async def _connected(url: str, patience: Patience, context: ssl.SSLContext | Non
     port = parts.port or (443 if parts.scheme == "https" else 80)
     client = TCPClient()
     try:
-        async with asyncio.timeout(patience.connect):
-            return await client.connect(
-                host, port, ssl_options=context if parts.scheme == "https" else None
-            )
+        # tornado's own limit closes the sockets that it has opened
+        return await client.connect(
+            host,
+            port,
+            ssl_options=context if parts.scheme == "https" else None,
+            timeout=dt.timedelta(seconds=patience.connect),
+        )
     except ssl.SSLCertVerificationError as error:
         raise untrusted(str(error)[:200]) from error
     except (OSError, StreamClosedError, TimeoutError) as error:

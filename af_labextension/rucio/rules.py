@@ -207,6 +207,8 @@ def file_replicas(
 
 def _replica(pfn: str, about: object, rules: Sequence[CacheRule], doors: Sequence[Door]) -> Replica:
     url, rule = rewritten(pfn, rules)
+    if canonical(url) == canonical(pfn):
+        rule = None  # it only names the scheme as clients do: that is no cache
     door = door_of(url, doors)
     if door is not None:
         # spelt as the door is, so that everybody sees by the text that it lies below

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from af_labextension.errand import Errand
 from af_labextension.errors import FileTrouble, LabError
 from af_labextension.owner_file import prepare_folder, replace_file, sweep_leftovers
 from af_labextension.repeating import Repeating
@@ -47,6 +48,7 @@ class TerminalConfig:
         self._path = path
         self._token_folder = token_folder
         self._ca_bundle = ca_bundle
+        self._errand = Errand()
         self._looking = Repeating("rucio-config", self.look, pause=_PAUSE)
 
     def start(self) -> None:
@@ -56,6 +58,7 @@ class TerminalConfig:
     async def stop(self) -> None:
         """End, and take the file away."""
         await self._looking.stop()
+        await self._errand.finished()
         await asyncio.to_thread(self._put, None)
 
     async def look(self) -> float:
@@ -69,7 +72,7 @@ class TerminalConfig:
             if server
             else None
         )
-        await asyncio.to_thread(self._put, text)
+        await self._errand.run(self._put, text)
         return _PAUSE
 
     def _put(self, text: str | None) -> None:

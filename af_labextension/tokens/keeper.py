@@ -8,6 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from af_labextension.errand import Errand
 from af_labextension.errors import FileTrouble, LabError
 
 from .model import Token, TokenState
@@ -65,6 +66,7 @@ class TokenKeeper:
         self._task: asyncio.Task[None] | None = None
         self._known: str | None = None
         self._wrote = False
+        self._errand = Errand()
         self._trouble: FileTrouble | None = None
 
     def start(self) -> None:
@@ -78,6 +80,7 @@ class TokenKeeper:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        await self._errand.finished()
         if self._wrote:
             await asyncio.to_thread(self._file.remove)
 
@@ -125,6 +128,6 @@ class TokenKeeper:
     async def _put(self, token: Token) -> None:
         """Write the token unless the file holds it already; somebody may have removed it."""
         if not await asyncio.to_thread(self._file.holds, token.value):
-            await asyncio.to_thread(self._file.write, token.value)
-            self._wrote = True
+            self._wrote = True  # also when we are stopped in the middle of it
+            await self._errand.run(self._file.write, token.value)
             log.info("token file renewed, valid for %.0f s", token.seconds_left(self._clock()))

@@ -176,7 +176,7 @@ async def test_replicas_lead_through_the_cache_first(rucio_lab: StartRucioLab) -
             "rse": "DEMO_DISK",
             "pfn": f"davs://127.0.0.1:9443/store/{path}",
             "url": f"https://127.0.0.1:9443/store/{path}",
-            "via": "cache",
+            "via": "direct",
             "door": "disk",
         },
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from testbed.lab_rucio import RucioHub
-    from testbed.lab_server import StartLab
+    from testbed.lab_server import LabServer, StartLab
     from testbed.rucio import RucioServer
 
 RUCIO = Path(sys.executable).with_name("rucio")
@@ -31,6 +32,8 @@ class Terminal:
     folder
         Holds the runtime folder and the home.
     """
+
+    lab: LabServer
 
     def __init__(self, folder: Path) -> None:
         self.home, runtime = folder / "user", folder / "run"
@@ -89,7 +92,7 @@ async def terminal(
         opened = Terminal(tmp_path)
         rucio_hub.config = rucio_config(rucio_server.url)
         rucio_hub.by_audience.update(rucio=[token], storage=[GOOD])
-        await start_lab(
+        opened.lab = await start_lab(
             rucio_hub,
             bearer_token_file=str(opened.bearer),
             audience_token_folder=str(opened.tokens),
@@ -105,6 +108,11 @@ async def test_the_client_works_at_once(
     terminal: Callable[[str], Awaitable[Terminal]], rucio_server: RucioServer
 ) -> None:
     opened = await terminal(rucio_server.token("alice"))
+    status = json.loads((await opened.lab.fetch("af/status")).body)
+    assert {token["audience"]: token["state"] for token in status["tokens"]} == {
+        "storage": "valid",
+        "rucio": "valid",
+    }
     # the storage's token is where the client would look first
     assert opened.bearer.read_text() == GOOD
     commands = {

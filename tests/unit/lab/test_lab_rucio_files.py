@@ -6,6 +6,7 @@ import asyncio
 import configparser
 import json
 import stat
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,8 @@ from af_labextension.rucio.terminal import TerminalConfig
 from af_labextension.rucio.traits import respect_rucio_home
 from af_labextension.secret import Secret
 from af_labextension.tokens.audience_files import AudienceFiles
+from af_labextension.tokens.bearer_file import BearerFile
+from af_labextension.tokens.keeper import TokenKeeper
 from af_labextension.tokens.model import Token
 from af_labextension.tokens.provider import HubTokenProvider
 
@@ -279,3 +282,34 @@ async def test_a_failure_costs_one_time_only(caplog: pytest.LogCaptureFixture) -
     await asyncio.wait_for(over.wait(), 5)
     await repeating.stop()
     assert "unforeseen" in caplog.text
+
+
+class SlowFile(BearerFile):
+    """A token file on a disk that takes its time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+
+    def write(self, token: Secret) -> None:
+        """Write when the test says so."""
+        self.begun.set()
+        self.go_on.wait(10)
+        super().write(token)
+
+
+async def test_no_token_is_left_when_the_end_comes_while_it_is_written(tmp_path: Path) -> None:
+    world, file = World(tmp_path), SlowFile(tmp_path / "token")
+
+    async def audience() -> str:
+        return "storage"
+
+    keeper = TokenKeeper(HubTokenProvider(world.fetch), file, audience)
+    keeper.start()
+    await asyncio.to_thread(file.begun.wait, 10)
+    stopping = asyncio.create_task(keeper.stop())
+    await asyncio.sleep(0)
+    file.go_on.set()
+    await asyncio.wait_for(stopping, 10)
+    assert not file.path.exists()

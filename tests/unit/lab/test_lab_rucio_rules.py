@@ -170,6 +170,13 @@ def test_equals_keep_the_order_of_rules_then_of_rucio() -> None:
     assert [replica.rse for replica in found.replicas] == ["RSE2", "RSE0", "RSE1", "RSE3"]
 
 
+def test_a_rule_that_only_names_the_scheme_is_no_cache() -> None:
+    rules = rules_from([{"match": "davs://disk:8443/", "replace": "https://disk:8443/"}])
+    (replica,) = file_replicas(row("davs://disk:8443/store/a"), rules, []).replicas
+    assert replica.as_json()["via"] == "direct"
+    assert replica.url == "https://disk:8443/store/a"
+
+
 def test_an_address_below_a_door_is_spelt_as_the_door() -> None:
     disk = door("disk", "root://xcache.example.org:1094//store")
     found = file_replicas(row("ROOT://XCache.Example.org//store/a.root"), (), [disk])
