@@ -39,6 +39,9 @@ class Part:
         Seconds that the part has to become ready.
     stop_timeout
         Seconds between SIGTERM and SIGKILL.
+    optional
+        Whether the facility is of use without it: a start that fails is told and tried again,
+        and keeps nothing else from starting.
     """
 
     name: str
@@ -51,3 +54,4 @@ class Part:
     restarted: Callable[[], Awaitable[None]] | None = None
     start_timeout: float = 60.0
     stop_timeout: float = 10.0
+    optional: bool = False

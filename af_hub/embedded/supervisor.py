@@ -74,8 +74,8 @@ class Supervisor:
         Raises
         ------
         SetupError
-            ``part-failed`` or ``part-slow`` with the end of the log. The other parts keep
-            running; `stop` ends them.
+            ``part-failed`` or ``part-slow`` with the end of the log, of a part that is not
+            optional. The other parts keep running; `stop` ends them.
         """
         self._ready |= {part.name: asyncio.Event() for part in parts}
         adopt_orphans()
@@ -114,9 +114,16 @@ class Supervisor:
         for name in part.after:
             await self._ready[name].wait()
         begin = time.monotonic()
-        await self._launch(part)
+        try:
+            await self._launch(part)
+        except SetupError as error:
+            if not part.optional:
+                raise
+            self._report(f"Going on without {part.title}: {error}")
+            await self._end(self._running[part.name])
+        else:
+            self._report(f"{part.title} is up ({time.monotonic() - begin:.1f} s)")
         self._ready[part.name].set()
-        self._report(f"{part.title} is up ({time.monotonic() - begin:.1f} s)")
 
     async def _launch(self, part: Part) -> None:
         with open_log(self._layout.log(part.name)) as stream:

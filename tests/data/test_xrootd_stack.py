@@ -214,7 +214,7 @@ def test_issuers_keys_are_forgotten_when_the_cache_starts(stack: Stack) -> None:
     stack.write("/store/cms/keys.bin", CONTENT)
     stack.read("/store/cms/keys.bin", stack.token())
     keys = stack.layout.xrootd / "cache" / "keys"
-    (known,) = keys.rglob("*.sqllite")
+    (known,) = keys.rglob("scitokens_cpp.*")
     known.with_name("mark").touch()
     stack.restart("xcache")
     assert not list(keys.rglob("mark"))

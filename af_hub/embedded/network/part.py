@@ -46,4 +46,5 @@ def network_part(layout: Layout, *, inward: Iterable[int], outward: Iterable[int
         command=(sys.executable, "-m", "af_hub.embedded.network", "--config", str(path)),
         ready=ready,
         address="ports " + ", ".join(map(str, config.inward)),
+        optional=True,
     )

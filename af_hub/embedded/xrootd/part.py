@@ -99,6 +99,7 @@ def origin_part(layout: Layout, port: int) -> Part:
         address=f"root://{ORIGIN_HOST}:{port} (inner network)",
         after=("network",),
         stop_timeout=STOP_TIMEOUT,
+        optional=True,
     )
 
 
@@ -166,6 +167,7 @@ def cache_part(
         # scitokens remembers an issuer that did not answer
         after=("iam", "network"),
         stop_timeout=STOP_TIMEOUT,
+        optional=True,
     )
 
 

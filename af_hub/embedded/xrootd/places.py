@@ -90,7 +90,7 @@ def common_binds(layout: Layout, folders: ServerFolders) -> tuple[Bind, ...]:
     return (
         Bind(folders.config, CONFIG, read_only=True),
         Bind(GridFiles.of(layout).folder, GRID.folder),
-        Bind(hosts_file(layout), HOSTS, read_only=True),
+        *(Bind(hosts_file(layout), path, read_only=True) for path in (HOSTS,) if path.exists()),
     )
 
 

@@ -81,6 +81,21 @@ async def test_part_is_named_when_it_is_too_slow(
     assert caught.value.code == "part-slow"
 
 
+async def test_others_start_when_an_optional_part_does_not_and_it_is_tried_again(
+    parent: tuple[Supervisor, list[str], str], layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, said, _ = parent
+    monkeypatch.setattr(supervisor, "PAUSES", (0.05,))
+    mended = layout.state / "mended"
+    code = f"import pathlib, sys, time; pathlib.Path({str(mended)!r}).exists() or sys.exit('no')"
+    extra = part("extra", f"{code}; time.sleep(600)", ready=mended.exists, optional=True)
+    await made.start([extra, part("after it", after=("extra",))])
+    assert said[0].startswith("Going on without Extra: Extra ended at its start")
+    assert said[1].startswith("After It is up")
+    mended.touch()
+    await until(lambda: "Extra is up again" in said)
+
+
 async def test_part_waits_when_it_comes_after_another(
     parent: tuple[Supervisor, list[str], str],
 ) -> None:
