@@ -144,6 +144,49 @@ def test_cache_says_what_to_mount_when_something_is_missing(
     assert problem in done.stderr
 
 
+def test_log_holds_no_token_when_xrootd_writes_addresses(tmp_path: Path) -> None:
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLW9mLXRva2Vu"
+    for name in ("config/xrootd.cf", "config/scitokens.cfg", "tls/tls.crt", "tls/tls.key"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("run", "keys", "bin"):
+        (tmp_path / name).mkdir()
+    proxy = tmp_path / "proxy.pem"
+    proxy.write_text("proxy")
+    said = (
+        f"no space left: root://h//f?authz=Bearer%20{token}&x=1",
+        f"Authorization: Bearer {token}",
+        f"authorization=Bearer+{token[:40]}",
+        "authz=opaque-secret-value next",
+        "login as xcachesvc",
+    )
+    xrootd = tmp_path / "bin" / "xrootd"
+    lines = "\n".join(f"echo '{line}' >&2" for line in said)
+    xrootd.write_text(f'#!/bin/sh\n{lines}\necho "$BEARER_TOKEN$BEARER_TOKEN_FILE here"\n')
+    xrootd.chmod(0o755)
+    done = run(
+        "entrypoint",
+        PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        XCACHE_CONFIG=str(tmp_path / "config"),
+        XCACHE_TLS=str(tmp_path / "tls"),
+        XCACHE_RUN=str(tmp_path / "run"),
+        XDG_CACHE_HOME=str(tmp_path / "keys"),
+        X509_USER_PROXY=str(proxy),
+        BEARER_TOKEN=token,
+        BEARER_TOKEN_FILE="/home/somebody/token",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "no space left: root://h//f?authz=Bearer%20(hidden)&x=1",
+        "Authorization: Bearer (hidden)",
+        "authorization=Bearer+(hidden)",
+        "authz=(hidden) next",
+        "login as xcachesvc",
+        # whoever started it does not lend its own token to the cache
+        " here",
+    ]
+
+
 def test_entrypoint_refuses_when_a_role_is_unknown() -> None:
     done = run("entrypoint", "shell")
     assert done.returncode == 1
