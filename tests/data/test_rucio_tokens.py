@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from testbed.iam import start_iam
 from testbed.rucio import start_rucio, wait_until
 from testbed.storage import Issuer
 
@@ -186,17 +187,20 @@ def test_no_token_is_in_the_log_whatever_happens_to_it(rucio: RucioServer) -> No
         assert (rest[:40] or head) not in log
 
 
-def test_issuer_may_be_away_when_rucio_starts(tmp_path: Path) -> None:
-    iam = start_iam(tmp_path / "iam")
-    try:
-        with start_rucio(tmp_path, iam) as server:
-            token = server.token("alice")
-            iam.stop()
-            assert server.get(WHOAMI, token=token).status == 401
-            iam.start()
-            assert server.get(WHOAMI, token=token).status == 200
-    finally:
-        iam.stop()
+@pytest.mark.faults
+@pytest.mark.parametrize("broken", [".well-known", "jwk"])
+def test_tokens_are_taken_again_when_the_issuer_was_of_no_use_at_first(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    token = signed.token()
+    good = signed.issuer.document
+    _, worker = signed.server.pids
+    with monkeypatch.context() as patch:
+        patch.setattr(signed.issuer, "document", lambda path: {} if broken in path else good(path))
+        os.kill(worker, signal.SIGKILL)  # the next one knows no keys yet
+        wait_until(signed.server.is_up, "another worker", signed.server.process)
+        assert signed.server.get(WHOAMI, token=token).status == 401
+    assert signed.server.get(WHOAMI, token=token).status == 200
 
 
 def test_settings_hold_no_secret(rucio: RucioServer) -> None:

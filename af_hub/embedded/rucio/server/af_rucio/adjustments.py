@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from oic.exception import PyoidcError
 from oic.oic import Client
 from rucio.common.exception import CannotAuthenticate
 from rucio.core import oidc, replica_sorter
@@ -20,9 +21,18 @@ class TolerantClient(Client):  # type: ignore[misc]  # untyped upstream
     """
 
     def provider_config(self, issuer: str, *arguments: Any, **more: Any) -> Any:
-        """Fetch discovery and keys, and make the keys known under `issuer` as it was given."""
+        """Fetch discovery and keys, and make the keys known under `issuer` as it was given.
+
+        Raises
+        ------
+        PyoidcError
+            The issuer gave no key. Rucio then asks again at the next token; it would keep a client
+            without keys for twelve hours.
+        """
         answer = super().provider_config(issuer, *arguments, **more)
         self.keyjar.issuer_keys[issuer] = self.keyjar.issuer_keys[self.issuer]
+        if not self.keyjar.get_issuer_keys(issuer):
+            raise PyoidcError("the issuer gave no key")
         return answer
 
 
