@@ -24,6 +24,11 @@ SMALL = 50
 SMALL_BUDGET = 0.7
 """Seconds that a small folder waits for sizes."""
 
+STAT_BUDGET = 15.0
+"""Seconds for the sizes that the browser asks for."""
+
+_NO_SIZES = Failure("silent", "no sizes in time")
+
 SLOW = 0.1
 """Seconds after which rows go, though they do not fill a page."""
 
@@ -146,7 +151,7 @@ class Listing:
 async def tell_sizes(
     request: StatNames, server: Server, send: Callable[[Frame], Awaitable[None]]
 ) -> None:
-    """Answer a `StatNames`; names that are gone are left out.
+    """Answer a `StatNames`; names that are gone, or take too long, are left out.
 
     Raises
     ------
@@ -154,7 +159,12 @@ async def tell_sizes(
         Nothing can be told.
     """
     known: dict[str, Item] = {}
-    await stat_all(server, request.path, request.names, known)
+    try:
+        async with asyncio.timeout(STAT_BUDGET):
+            await stat_all(server, request.path, request.names, known)
+    except (TimeoutError, CallFailed) as error:
+        if not known:
+            raise error if isinstance(error, CallFailed) else CallFailed(_NO_SIZES) from None
     entries = [known[name].as_json() for name in request.names if name in known]
     body = json.dumps(entries).encode()
     await send(Frame("entries", request.id, len(entries), body=body))

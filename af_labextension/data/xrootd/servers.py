@@ -65,8 +65,7 @@ class Server:
         self._connect = connect
         self._lanes: list[_Lane] = []
         self._made = 0
-        self._version: str | None = None
-        self._asking = asyncio.Lock()
+        self._version: asyncio.Task[str] | None = None
 
     @contextmanager
     def lane(self, *, leave: bool = False) -> Iterator[Any]:
@@ -112,10 +111,16 @@ class Server:
         CallFailed
             The server cannot be reached or refuses the token.
         """
-        async with self._asking:
-            if self._version is None:
-                self._version = await self._ask_version()
-            return self._version
+        if self._version is None:
+            # all who wait share one question: one after the other they would wait for ever
+            self._version = asyncio.create_task(self._ask_version())
+        question = self._version
+        try:
+            return await asyncio.shield(question)
+        except CallFailed:
+            if self._version is question:
+                self._version = None
+            raise
 
     async def _ask_version(self) -> str:
         try:
