@@ -67,7 +67,10 @@ def facility_problem(wiring: Wiring) -> str | None:
     """Return what the facility file lacks for a cache on this machine."""
     facility = wiring.facility
     if facility.xcache is None or not has_own_cache(wiring):
-        return f"{wiring.facility_file} has no section xcache with a door at {wiring.xcache_url}"
+        return (
+            f"{wiring.facility_file} has no section xcache with a door at {wiring.xcache_url} "
+            "(a new facility file has one: give this one another name and start again)"
+        )
     if not facility.xcache.origin_address.is_loopback:
         return "the inner network reaches no origin on another machine"
     if facility.identity.issuer.rstrip("/") != wiring.issuer.rstrip("/"):
