@@ -8,8 +8,6 @@ import subprocess
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from af_hub.errors import SetupError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -23,14 +21,24 @@ GRACE = 5
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_installer(
-    command: Sequence[str],
-    *,
-    folder: Path,
-    environment: Mapping[str, str],
-    code: str,
-    hint: str = "",
-) -> None:
+class InstallerFailure(Exception):
+    """A program that installs something has failed.
+
+    Parameters
+    ----------
+    what
+        What it was and how it ended, without a full stop.
+    words
+        The end of its output, ready to follow a sentence; empty if there is none.
+    """
+
+    def __init__(self, what: str, words: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.words = words
+
+
+def run_installer(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
     """Run a program to its end; called from the main thread.
 
     Installers start shells, which start compilers: it gets a process group of its own, which ends
@@ -44,15 +52,11 @@ def run_installer(
         Working folder.
     environment
         All of its environment.
-    code
-        Code of the error.
-    hint
-        A sentence that tells how to go on without it.
 
     Raises
     ------
-    SetupError
-        With `code` and the end of the program's output.
+    InstallerFailure
+        It failed, or took longer than `TIMEOUT`.
     KeyboardInterrupt
         On SIGINT, SIGTERM and SIGHUP.
     """
@@ -76,14 +80,12 @@ def run_installer(
         except BaseException as error:
             _end_group(process)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise SetupError(
-                    code, f"`{line}` did not end within {TIMEOUT // 60} minutes. {hint}".rstrip()
-                ) from error
+                what = f"`{line}` did not end within {TIMEOUT // 60} minutes"
+                raise InstallerFailure(what) from error
             raise
     if process.returncode:
         end = "\n".join(f"    {each}" for each in output.splitlines()[-15:])
-        question = f"Is the network up? {hint}".rstrip()
-        raise SetupError(code, f"`{line}` failed in {folder}. {question} Its last words:\n{end}")
+        raise InstallerFailure(f"`{line}` failed in {folder}", f" Its last words:\n{end}")
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from af_hub.embedded.installer import run_installer
+from af_hub.embedded.installer import InstallerFailure, run_installer
+from af_hub.errors import SetupError
 
 
 def npm(arguments: list[str], folder: Path) -> None:
@@ -23,4 +24,9 @@ def npm(arguments: list[str], folder: Path) -> None:
     # the front end's scripts call jupyter-builder, which is in this Python's environment
     own = str(Path(sys.prefix) / "bin")
     environment["PATH"] = os.pathsep.join((own, environment.get("PATH", os.defpath)))
-    run_installer(["npm", *arguments], folder=folder, environment=environment, code="npm-failed")
+    try:
+        run_installer(["npm", *arguments], folder=folder, environment=environment)
+    except InstallerFailure as failure:
+        raise SetupError(
+            "npm-failed", f"{failure.what}. Is the network up?{failure.words}"
+        ) from failure

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af_hub.embedded.installer import interruptible, run_installer
+from af_hub.embedded.installer import InstallerFailure, interruptible, run_installer
 from af_hub.embedded.layout import cache_folder
+from af_hub.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,24 +87,25 @@ def _remove_left_over(cache: Path) -> None:
 
 def _fill(folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-
-    def run(*command: str) -> None:
-        run_installer(
-            command,
-            folder=folder.parent,
-            environment=environment,
-            code="rucio-not-installed",
-            hint="A facility without Rucio has `rucio: null` in its file.",
-        )
-
     # no pip in it: that takes longer than all the rest, and Debian has it in a package apart
-    run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    commands = [[sys.executable, "-m", "venv", "--without-pip", str(folder)]]
     python = str(folder / "bin" / "python")
-    locked = ("--require-hashes", "-r", str(REQUIREMENTS))
+    locked = ["--require-hashes", "-r", str(REQUIREMENTS)]
     uv = Path(sys.executable).parent / "uv"
     if uv.exists():  # ten times as fast
         # compiled as by pip: else the first start of the server takes 5 s more
-        run(str(uv), "pip", "install", "--compile-bytecode", "--python", python, *locked)
+        options = ["--compile-bytecode", "--python", python]
+        commands.append([str(uv), "pip", "install", *options, *locked])
     else:
-        options = ("--no-input", "--disable-pip-version-check")
-        run(sys.executable, "-m", "pip", "--python", python, "install", *options, *locked)
+        options = ["--no-input", "--disable-pip-version-check"]
+        commands.append([sys.executable, "-m", "pip", "--python", python, "install", *options])
+        commands[-1] += locked
+    try:
+        for command in commands:
+            run_installer(command, folder=folder.parent, environment=environment)
+    except InstallerFailure as failure:
+        raise SetupError(
+            "rucio-not-installed",
+            f"{failure.what}. Is the network up? A facility without Rucio has `rucio: null` in "
+            f"its file.{failure.words}",
+        ) from failure
