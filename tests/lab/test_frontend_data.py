@@ -194,6 +194,7 @@ def test_code_is_inserted_for_the_chosen_library_when_a_dataset_is_large(
         ("**/af/rucio/scopes?*", "datasets", "many", 'row"][data-name="nano_000000.root'),
         ("**/af/storage?*", "storage", "datasets", 'did-row"][data-scope="cms'),
     ],
+    ids=["rucio", "storage"],
 )
 def test_one_source_works_when_the_other_is_away(
     panel: Panel, failing: str, broken: str, sound: str, first_row: str

@@ -109,7 +109,7 @@ function LibraryChoice(props: { preferences: Preferences }): JSX.Element {
       className="af-library"
       title="Inserted code reads files with this library"
     >
-      <span>Code with</span>
+      <span>Code:</span>
       <select
         data-af="library"
         aria-label="Library of inserted code"

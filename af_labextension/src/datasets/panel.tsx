@@ -115,7 +115,7 @@ function Way(props: IProps & { did: IDid }): JSX.Element {
           <insertIcon.react tag="span" width="14px" />
           Insert code
         </button>
-        <span className="af-grow af-dim">for the whole {did.type}</span>
+        <span className="af-grow af-dim">for all its files</span>
         <IconButton
           hook="copy-did"
           label="Copy the identifier"

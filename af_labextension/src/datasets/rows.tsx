@@ -66,11 +66,14 @@ function Row(props: IProps & { row: IDidRow; place: IRowPlace }): JSX.Element {
       data-type={row.type}
       title={[didText(row), facts, size].filter(Boolean).join('\n')}
       onClick={event => {
+        if (event.detail > 1) {
+          // the second click of a double click belongs to the list that was there before
+          return;
+        }
         listing?.moveTo(place.index);
         if (isFile) {
           model.showDetails(true);
-        } else if (event.detail < 2) {
-          // a second click would enter a row of the list just opened
+        } else {
           void model.enter(row);
         }
       }}

@@ -57,11 +57,12 @@ function Row(props: IProps & { row: IRow; place: IRowPlace }): JSX.Element {
       data-type={row.type}
       title={[row.name, size, date, gone].filter(Boolean).join('\n')}
       onClick={event => {
-        model.listing.moveTo(place.index);
-        // the second click of a double click would enter a row of the folder just opened
-        if (event.detail < 2) {
-          void model.enter(row);
+        if (event.detail > 1) {
+          // the second click of a double click belongs to the folder that was there before
+          return;
         }
+        model.listing.moveTo(place.index);
+        void model.enter(row);
       }}
       onContextMenu={() => model.listing.moveTo(place.index)}
     >
