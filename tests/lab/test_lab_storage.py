@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from testbed.lab_hub import LabHub, lab_config
+from testbed.lab_server import LAB_TOKEN
 from testbed.webdav import GOOD, WebDAVDoor
 
 if TYPE_CHECKING:
@@ -94,6 +95,18 @@ async def test_a_folder_is_listed_when_the_token_is_good(
     assert by_name["data.root"]["url"] == f"{webdav_door.url}/cms/data.root"
     assert abs(by_name["data.root"]["modified"] - time.time()) < 60
     assert {token for _, _, token in webdav_door.requests} == {GOOD}
+
+
+async def test_sizes_are_not_asked_for_again_when_the_listing_told_them(start: Start) -> None:
+    lab = await start("https://127.0.0.1:1/store/")
+    answer = await lab.client.fetch(
+        f"{lab.url}af/storage/demo/stat",
+        method="POST",
+        body=json.dumps({"path": "/", "names": ["a"]}),
+        headers={"Authorization": f"token {LAB_TOKEN}"},
+        raise_error=False,
+    )
+    assert (answer.code, json.loads(answer.body)["code"]) == (400, "no-stat")
 
 
 async def test_odd_names_survive_the_round_trip(webdav_door: WebDAVDoor, start: Start) -> None:

@@ -535,6 +535,26 @@ async def test_a_new_token_gets_new_connections(make: Make, door: Door, cache: S
     assert tokens.asked == 2
 
 
+async def test_listing_goes_on_when_tokens_live_for_seconds(
+    make: Make, door: Door, cache: Stack
+) -> None:
+    class ShortTokens(Tokens):
+        async def __call__(self, audience: str) -> Token:
+            """Give a token that lives for two seconds and a bit."""
+            self.asked += 1
+            now = time.time()
+            value = cache.token("storage.read:/store/cms", exp=int(now) + 3)
+            return Token(Secret(value), audience, now, now + 2)
+
+    tokens = ShortTokens("")
+    client = make(tokens)
+    ends = time.monotonic() + 5
+    while time.monotonic() < ends:
+        assert len(await rows(client, door, "/cms/labxrootd/small")) == 9
+        await asyncio.sleep(0.05)
+    assert 3 <= tokens.asked <= 6
+
+
 async def test_a_fresh_token_is_not_replaced_when_a_folder_is_forbidden(
     make: Make, door: Door, cache: Stack
 ) -> None:

@@ -46,7 +46,7 @@ class Limits:
     ----------
     patience
         Seconds that the worker waits for a server's next answer. A worker that says nothing for
-        three times as long is taken for stuck, and ended.
+        four times as long is taken for stuck, and ended.
     idle
         Seconds without a request after which a worker ends.
     rows
@@ -84,7 +84,7 @@ class Exchange:
             The worker ended, or is stuck and was ended.
         """
         try:
-            async with asyncio.timeout(self._worker.limits.patience * 3):
+            async with asyncio.timeout(self._worker.limits.patience * 4):
                 frame = await self.frames.get()
         except TimeoutError:
             log.warning("the XRootD worker is stuck: ending it")
