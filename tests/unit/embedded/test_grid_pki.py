@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -25,9 +26,17 @@ from af_hub.embedded.xrootd.grid_pki import (
     key_of,
 )
 from af_hub.embedded.xrootd.proxy_certificate import PROXY_RENEWAL, renew_proxy
+from testbed.require import require
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def judge() -> None:
+    """Skip where there is no OpenSSL program."""
+    require("xrootd", shutil.which("openssl"), "the program openssl is missing")
+
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 NOW = dt.datetime.now(dt.UTC)
