@@ -118,7 +118,12 @@ def test_names_of_files_change_no_number_when_they_look_like_json(name: bytes) -
 @given(st.binary(max_size=400))
 def test_nothing_is_counted_when_lines_are_something_else(datagram: bytes) -> None:
     assert parse_closings(b"{" + datagram) == Totals()
-    assert parse_closings(CLOSED + b" " * closings.MAX_BYTES) == Totals()
+
+
+def test_nothing_is_counted_when_a_datagram_is_larger_than_xrootd_sends() -> None:
+    lines = closings.MAX_BYTES // len(CLOSED)
+    assert parse_closings(b"\n".join([CLOSED] * lines)).files == lines
+    assert parse_closings(b"\n".join([CLOSED] * (lines + 1))) == Totals()
 
 
 def test_text_is_what_prometheus_reads_when_labels_are_odd() -> None:
