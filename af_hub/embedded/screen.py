@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from af_hub.embedded.assembly import uses_development_iam, uses_own_storage
 from af_hub.embedded.iam.people import DEMO_PASSWORD, DEMO_PEOPLE
 from af_hub.embedded.wiring import is_loopback
-from af_hub.embedded.xrootd.availability import has_own_cache
+from af_hub.embedded.xrootd.availability import has_own_cache, installed_version
+from af_hub.xcache.versions import caution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,12 @@ def warn_if_open(wiring: Wiring) -> None:
 
 
 def say_data(wiring: Wiring) -> None:
-    """Say why XRootD does not run, where it was to be expected."""
-    if wiring.xrootd_problem and (has_own_cache(wiring) or uses_own_storage(wiring)):
+    """Say why XRootD does not run, where it was to be expected, or what is wrong with it."""
+    if wiring.xrootd_problem is None:
+        version = installed_version()
+        if version is not None and (sentence := caution(version)):
+            step(sentence)
+    elif has_own_cache(wiring) or uses_own_storage(wiring):
         step(f"Experiment data by WebDAV only: {wiring.xrootd_problem}")
 
 

@@ -17,6 +17,8 @@ import pytest
 from af_hub.embedded import secrets
 from af_hub.embedded.iam.config import IAMConfig
 from af_hub.embedded.ports import read_ports
+from af_hub.embedded.xrootd.availability import installed_version
+from af_hub.xcache.versions import OLDEST_SAFE, caution
 from testbed.facility import running_facility
 from testbed.iam import IAM, Browser
 from testbed.xrootd import require_xrootd
@@ -72,6 +74,11 @@ def test_data_is_read_by_xrootd_and_webdav_with_one_token(facility: Facility) ->
         with Browser(facility.layout.ca_bundle)._opener.open(request, timeout=60) as answer:
             assert answer.read() == wanted
     assert "WebDAV only" not in facility.text()
+    version = installed_version()
+    assert version is not None
+    # faults of the installed version are told, and only where it has any
+    assert caution(version) in facility.text()
+    assert ("for trying only" in facility.text()) == (version < OLDEST_SAFE)
     assert "login as xcachesvc" in facility.layout.log("xrootd-origin").read_text()
 
 

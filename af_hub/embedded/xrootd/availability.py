@@ -13,7 +13,7 @@ from af_hub.xcache.versions import generation_of, parse_version
 
 if TYPE_CHECKING:
     from af_hub.embedded.wiring import Wiring
-    from af_hub.xcache.versions import Generation
+    from af_hub.xcache.versions import Generation, Version
 
 INSTALL = (
     "on Debian or Ubuntu: apt install xrootd-server xrootd-server-plugins xrootd-scitokens-plugins"
@@ -124,15 +124,21 @@ def _advice() -> str:
     return ""
 
 
-def installed_generation() -> Generation | None:
-    """Return the form of configuration that the installed xrootd reads, None without one."""
+def installed_version() -> Version | None:
+    """Return the version of the installed xrootd, None without one."""
     try:
         answer = subprocess.run(
             ["xrootd", "-v"], capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
-        return generation_of(parse_version((answer.stdout + answer.stderr).strip()))
+        return parse_version((answer.stdout + answer.stderr).strip())
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return None
+
+
+def installed_generation() -> Generation | None:
+    """Return the form of configuration that the installed xrootd reads, None without one."""
+    version = installed_version()
+    return None if version is None else generation_of(version)
 
 
 def _has_plugin(name: str, program: Path) -> bool:
