@@ -67,6 +67,14 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert target.read_text() == "precious"
 
 
+def test_a_link_to_a_list_of_ours_stays_a_link(tmp_path: Path) -> None:
+    path = write_fileset(tmp_path, DID, [])
+    path.rename(tmp_path / "kept.json")
+    path.symlink_to(tmp_path / "kept.json")
+    assert write_fileset(tmp_path, DID, ["root://a//x"]) != path
+    assert path.is_symlink()
+
+
 def test_a_list_that_cannot_be_written_has_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "filesets").write_text("a file where a folder should be")
     with pytest.raises(FileTrouble) as caught:
@@ -309,7 +317,8 @@ async def test_no_token_is_left_when_the_end_comes_while_it_is_written(tmp_path:
     keeper.start()
     await asyncio.to_thread(file.begun.wait, 10)
     stopping = asyncio.create_task(keeper.stop())
-    await asyncio.sleep(0)
+    await asyncio.wait({stopping}, timeout=0.2)
+    assert not stopping.done()  # it waits for the write
     file.go_on.set()
     await asyncio.wait_for(stopping, 10)
     assert not file.path.exists()
