@@ -112,7 +112,12 @@ def reading_code(door: Door, path: str, library: Library = "uproot") -> str:
 
 
 def reading_urls_code(
-    urls: Sequence[str], library: Library, doors: Sequence[Door], *, name: str = "dataset"
+    urls: Sequence[str],
+    library: Library,
+    doors: Sequence[Door],
+    *,
+    name: str = "dataset",
+    fileset: str | None = None,
 ) -> str:
     """Return code that reads the events of several ROOT files, one line for each address.
 
@@ -126,6 +131,8 @@ def reading_urls_code(
         The doors of this Lab: tokens go to what lies below one that wants them.
     name
         Name of the dataset in a coffea fileset.
+    fileset
+        Path of a JSON file with a coffea fileset of this name: the code loads the addresses from it.
 
     Raises
     ------
@@ -134,10 +141,13 @@ def reading_urls_code(
     """
     kit = _Kit(urls, doors)
     _refuse_patterns(urls)
-    if library != "rdataframe":
-        urls = [_fsspec_address(url) for url in urls]
-    rows = "".join(f"    {url!r},\n" for url in urls)
-    names = f"urls = [\n{rows}]\n"
+    if fileset is None:
+        rows = "".join(f"    {url!r},\n" for url in addresses_for(urls, library))
+        names = f"urls = [\n{rows}]\n"
+    else:
+        kit.json = True
+        loaded = f'list(json.load(listed)[{name!r}]["files"])'
+        names = f"with open({fileset!r}) as listed:\n    urls = {loaded}\n"
     each = "connected(url)" if kit.connections else "url"
     if library == "rdataframe":
         chosen = "[connected(url) for url in urls]" if kit.connections else "urls"
@@ -157,6 +167,11 @@ def reading_urls_code(
     return kit.code("uproot", use)
 
 
+def addresses_for(urls: Sequence[str], library: Library) -> list[str]:
+    """Return addresses as a library takes them."""
+    return list(urls) if library == "rdataframe" else [_fsspec_address(url) for url in urls]
+
+
 class _Kit:
     """What the code for some addresses needs to show the token.
 
@@ -173,6 +188,7 @@ class _Kit:
         used = [door for door in guarded if any(_below(url, door) for url in urls)]
         self.https = [door.url + "/" for door in used if door.kind == "webdav"]
         self.connections = any(door.kind == "xrootd" for door in used)
+        self.json = False
 
     @property
     def options(self) -> str:
@@ -193,6 +209,8 @@ class _Kit:
         if self.connections:
             modules.append("import hashlib\n")
             helpers.append(_CONNECTION)
+        if self.json:
+            modules.append("import json\n")
         if helpers:
             modules.append("import os\nfrom pathlib import Path\n")
         head = "".join(modules) + ("\n" if modules and library else "")

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from af_labextension.data.snippets import reading_urls_code
+from af_labextension.data.snippets import addresses_for, reading_urls_code
 from af_labextension.errors import BadRequest, Refused
 
 from .fileset import write_fileset
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from af_labextension.data.doors import Door, Doors
+    from af_labextension.data.doors import Doors
     from af_labextension.data.snippets import Library
 
     from .client import RucioClient
@@ -124,8 +124,11 @@ class Reader:
         doors, left_out = await self._doors.all(), max(0, total - len(urls))
         fileset = None
         if len(urls) > MOST_IN_CODE:
-            fileset = await asyncio.to_thread(write_fileset, root, did, urls)
-        code = _code(did, urls, library, doors, fileset)
+            listed = addresses_for(urls, library)
+            fileset = await asyncio.to_thread(write_fileset, root, did, listed)
+        code = reading_urls_code(
+            urls, library, doors, name=did.name, fileset=str(fileset) if fileset else None
+        )
         if left_out:
             code = f"# {left_out} of {total} files have no replica that this Lab can open\n{code}"
         return Reading(code, urls, left_out, fileset)
@@ -143,21 +146,3 @@ class Reader:
                         " datasets, or a selection of files.",
                     )
         return len(seen)
-
-
-def _code(
-    did: Did, urls: Sequence[str], library: Library, doors: Sequence[Door], fileset: Path | None
-) -> str:
-    """Write code for some addresses, that stand in it or in a file."""
-    code = reading_urls_code(urls, library, doors, name=did.name)
-    if fileset is None:
-        return code
-    rows = "".join(f"    {url!r},\n" for url in urls)
-    listed = f"urls = [\n{rows}]\n"
-    if listed not in code:
-        raise AssertionError("the addresses do not stand in the code as a list")
-    loaded = (
-        f"with open({str(fileset)!r}) as file:\n"
-        f'    urls = list(json.load(file)[{did.name!r}]["files"])\n'
-    )
-    return "import json\n" + code.replace(listed, loaded, 1)
