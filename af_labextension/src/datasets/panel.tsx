@@ -113,9 +113,8 @@ function Way(props: IProps & { did: IDid }): JSX.Element {
           onClick={() => actions.insert(() => model.code(did, library))}
         >
           <insertIcon.react tag="span" width="14px" />
-          Insert code
+          Insert code for all files
         </button>
-        <span className="af-grow af-dim">for all its files</span>
         <IconButton
           hook="copy-did"
           label="Copy the identifier"
