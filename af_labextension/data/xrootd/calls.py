@@ -39,10 +39,10 @@ class CallFailed(Exception):
 
 
 class _Undecodable:
-    """Waiting calls to wake when the bindings meet a name that is not UTF-8.
+    """Listings to wake when the bindings meet a name that is not UTF-8.
 
     The bindings decode names strictly, print the error and never call back. The error goes through
-    ``sys.excepthook``, which cannot tell whose answer was lost: every call under way ends.
+    ``sys.excepthook``, which cannot tell whose answer was lost: every listing under way ends.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _Undecodable:
 
 
 undecodable = _Undecodable()
-"""The calls of this process that wait for names."""
+"""The listings of this process."""
 
 
 class Call:
@@ -97,7 +97,6 @@ class Call:
         CallFailed
             It could not be sent.
         """
-        undecodable.add(self)
         self._check(await asyncio.to_thread(method, *arguments, self._arrived))
 
     async def next(self) -> Any:
@@ -126,7 +125,6 @@ class Call:
     def close(self) -> None:
         """Forget the request; what still comes is dropped."""
         self._closed = True
-        undecodable.discard(self)
 
     def _arrived(self, status: dict[str, Any], answer: Any, _hosts: Any = None) -> None:
         """Take an answer, in a thread of the bindings."""

@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from .calls import Call, CallFailed, ask
+from .calls import Call, CallFailed, ask, undecodable
 from .protocol import PAGE, WINDOW, Failure, Frame, ListFolder, StatNames
 from .rows import Item, item_from, may_be_shown, ndjson
 from .rules import IS_DIRECTORY, lists_with_stat
@@ -78,11 +78,13 @@ class Listing:
         try:
             with self._server.lane(leave=True) as system:
                 call = Call(self._take, self._server.patience)
+                undecodable.add(call)
                 try:
                     flags = _CHUNKED | (_STAT if with_stat else 0)
                     await call.start(system.dirlist, self._request.path, flags, LONGEST_CALL)
                     await self._pass_on(call)
                 finally:
+                    undecodable.discard(call)
                     call.close()
         except CallFailed as error:
             raise await self._closer(error) from error

@@ -19,6 +19,7 @@ import os
 import resource
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .calls import CallFailed, undecodable
@@ -39,6 +40,7 @@ from .requests import Listing, tell_sizes
 from .servers import Servers
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
 MEMORY = 2 * 1024**3
@@ -127,9 +129,10 @@ class Worker:
             case ListFolder(id=number, server=address):
                 listing = Listing(command, self._servers.at(address), self.send)
                 self._listings[number] = listing
-                await self._begin(number, listing.run())
+                await self._begin(number, listing.run)
             case StatNames(id=number, server=address):
-                await self._begin(number, tell_sizes(command, self._servers.at(address), self.send))
+                server = self._servers.at(address)
+                await self._begin(number, partial(tell_sizes, command, server, self.send))
             case More(id=number):
                 if number in self._listings:
                     self._listings[number].more()
@@ -137,10 +140,10 @@ class Worker:
                 if number in self._tasks:
                     self._tasks[number].cancel()
 
-    async def _begin(self, number: int, work: Any) -> None:
+    async def _begin(self, number: int, work: Callable[[], Awaitable[None]]) -> None:
         """Start a request beside the others."""
         if len(self._tasks) >= MOST_REQUESTS:
-            work.close()
+            self._forget(number)
             await self.send(Frame("failed", number, failure=Failure("silent", "too many at once")))
             return
         task = asyncio.create_task(self._run(number, work))
@@ -151,10 +154,10 @@ class Worker:
         self._tasks.pop(number, None)
         self._listings.pop(number, None)
 
-    async def _run(self, number: int, work: Any) -> None:
+    async def _run(self, number: int, work: Callable[[], Awaitable[None]]) -> None:
         """Run a request to its end, which is a frame in any case but a cancelled one."""
         try:
-            await work
+            await work()
         except CallFailed as error:
             await self.send(Frame("failed", number, failure=error.failure))
         except Exception as error:  # noqa: BLE001 - one request's fault must not end the others
