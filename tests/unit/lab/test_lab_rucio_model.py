@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from af_labextension.errors import BadRequest
@@ -31,6 +31,7 @@ json_values = st.recursive(
 documents = st.lists(st.dictionaries(st.text(), json_values, max_size=4), max_size=8)
 
 
+@settings(deadline=None)
 @given(rows=documents, cuts=st.lists(st.integers(0, 200), max_size=8), last=st.booleans())
 def test_rows_come_out_as_they_went_in_however_they_are_cut(
     rows: list[dict[str, Any]], cuts: list[int], last: bool
@@ -47,6 +48,7 @@ def test_rows_come_out_as_they_went_in_however_they_are_cut(
     assert found + reader.close() == rows
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_rows_or_a_value_error(body: bytes) -> None:
     reader = Rows()
@@ -67,6 +69,7 @@ def test_an_endless_line_is_refused() -> None:
 text = st.text(st.characters(), min_size=1)  # half surrogate pairs too: JSON can carry them
 
 
+@settings(deadline=None)
 @given(scope=text, name=text, size=st.integers(0, 2**63), events=st.none() | st.integers(0))
 def test_a_file_row_is_one_line_of_json(
     scope: str, name: str, size: int, events: int | None
@@ -115,6 +118,7 @@ def test_what_is_no_row_is_refused(row: dict[str, Any]) -> None:
         collection_row(row)
 
 
+@settings(deadline=None)
 @given(scope=text, name=text)
 def test_a_did_is_taken_to_the_letter_or_refused(scope: str, name: str) -> None:
     try:
@@ -160,6 +164,7 @@ def test_what_a_user_types_becomes_a_pattern(typed: str, pattern: str) -> None:
     assert search_pattern(typed) == pattern
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_pattern_always_has_a_star(typed: str) -> None:
     try:

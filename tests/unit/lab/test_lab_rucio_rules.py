@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from af_labextension.data.doors import Door, door_from
@@ -70,6 +70,7 @@ def test_the_first_rule_that_fits_wins(pfn: str, url: str, rule: int | None) -> 
 names = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF), min_size=1, max_size=80)
 
 
+@settings(deadline=None)
 @given(name=names)
 def test_a_name_is_never_touched(name: str) -> None:
     for start, cached in (
@@ -79,6 +80,7 @@ def test_a_name_is_never_touched(name: str) -> None:
         assert rewritten(start + name, RULES)[0] == cached + name
 
 
+@settings(deadline=None)
 @given(name=names)
 def test_a_rules_text_inside_a_name_is_no_reason_to_rewrite(name: str) -> None:
     inner = f"davs://elsewhere.example.org/{name}/root://origin.example.org:1094//x"
@@ -87,6 +89,7 @@ def test_a_rules_text_inside_a_name_is_no_reason_to_rewrite(name: str) -> None:
     assert url == "https" + inner.removeprefix("davs")
 
 
+@settings(deadline=None)
 @given(pfn=st.text(max_size=60), match=st.text(max_size=20), replace=st.text(max_size=20))
 def test_rewriting_is_prefix_for_prefix_or_nothing(pfn: str, match: str, replace: str) -> None:
     rules = [CacheRule(match, replace)]
@@ -100,6 +103,7 @@ def test_rewriting_is_prefix_for_prefix_or_nothing(pfn: str, match: str, replace
         assert match.endswith("/") or rest[:1] in {"", "/"}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_canonical_form_is_stable(url: str) -> None:
     assert canonical(canonical(url)) == canonical(url)
