@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from af_labextension.errors import NotAnswering
 from af_labextension.secret import Secret
 
-from .model import Token, TokenState
+from .model import Token, TokenState, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class FileTokenProvider:
             )
         now = self._clock()
         try:
-            text = (await asyncio.to_thread(_read, self._path)).strip()
+            text = await asyncio.to_thread(_read, self._path)
         except (OSError, ValueError) as error:
             self._seen = None
             self._message = f"The token file {self._path} cannot be read. Get a new token into it."
@@ -85,12 +85,13 @@ class FileTokenProvider:
 
 
 def _read(path: Path) -> str:
-    """Read a small ASCII file."""
+    """Read a file that holds one token."""
     with path.open("rb") as file:
         content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST or not content.strip():
+    text = content.decode("ascii").strip()
+    if len(content) > _LARGEST or not is_token(text):
         raise ValueError("not a token")
-    return content.decode("ascii")
+    return text
 
 
 def _expiry(token: str, now: float) -> float:

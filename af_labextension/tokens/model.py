@@ -19,6 +19,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,65535}=*")
 """The form of a bearer token, RFC 6750 section 2.1."""
 
 
+def is_token(text: str) -> bool:
+    """Tell whether a text has the form of a bearer token, so that it can stand in a header."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """An access token for one audience.
@@ -103,7 +108,7 @@ def token_from_answer(answer: Mapping[str, Any], audience: str, now: float) -> T
         life = answer["expires_at"] - now
     if (
         not isinstance(value, str)
-        or not _TOKEN.fullmatch(value)
+        or not is_token(value)
         or isinstance(life, bool)
         or not isinstance(life, int | float)
         or not 0 < life < 366 * 86400

@@ -22,6 +22,7 @@ from af_labextension.rucio.traits import respect_rucio_home
 from af_labextension.secret import Secret
 from af_labextension.tokens.audience_files import AudienceFiles
 from af_labextension.tokens.bearer_file import BearerFile
+from af_labextension.tokens.file_provider import FileTokenProvider
 from af_labextension.tokens.keeper import TokenKeeper
 from af_labextension.tokens.model import Token
 from af_labextension.tokens.provider import HubTokenProvider
@@ -322,3 +323,14 @@ async def test_no_token_is_left_when_the_end_comes_while_it_is_written(tmp_path:
     file.go_on.set()
     await asyncio.wait_for(stopping, 10)
     assert not file.path.exists()
+
+
+@pytest.mark.parametrize("content", ["a b", "a\nX-Other: b", "", " \n", "\x00", "t" * 70_000])
+async def test_a_file_that_holds_no_token_is_not_sent(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "token"
+    path.write_text(content)
+    with pytest.raises(NotAnswering) as caught:
+        await FileTokenProvider(path).token("rucio")
+    assert caught.value.code == "token-file-unreadable"
+    path.write_text(" eyJ.good-token \n")
+    assert (await FileTokenProvider(path).token("rucio")).value.reveal() == "eyJ.good-token"
