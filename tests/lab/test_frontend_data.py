@@ -135,7 +135,7 @@ def test_names_are_shown_as_text_and_rows_are_kept_when_they_are_odd_or_a_list_b
     asked = panel.asked[-1].url
     assert "name=%3Cb%20onmouseover%3Dalert(1)%3Ebold%3C%2Fb%3E%20%26%20%2F%2Fdouble%252f" in asked
 
-    panel.hook("search").fill("DYJets")
+    panel.hook("search").fill("DY")  # too short to be searched for without Enter
     panel.hook("search").press("Enter")
     panel.hook("did-row", name=LONG).wait_for()
     assert panel.hook("did-row").count() == 1

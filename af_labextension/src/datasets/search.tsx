@@ -13,14 +13,7 @@ const PROPOSED = 50;
 /** Where and what to search for. */
 export function Search({ model }: { model: DatasetsModel }): JSX.Element {
   return (
-    <form
-      className="af-search"
-      role="search"
-      onSubmit={event => {
-        event.preventDefault();
-        void model.search();
-      }}
-    >
+    <div className="af-search" role="search">
       <div className="af-search-line">
         {model.scopes.length > MOST_OPTIONS ? (
           <ManyScopes model={model} />
@@ -52,8 +45,13 @@ export function Search({ model }: { model: DatasetsModel }): JSX.Element {
         }
         value={model.text}
         onChange={event => model.typeText(event.target.value)}
+        onKeyDown={event => {
+          if (event.key === 'Enter') {
+            void model.search();
+          }
+        }}
       />
-    </form>
+    </div>
   );
 }
 
