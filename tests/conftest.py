@@ -19,5 +19,6 @@ pytest_plugins = [
     "testbed.gateway",
     "testbed.rucio",
     "testbed.lab_rucio",
+    "testbed.lab_xrootd",
     "testbed.xcache_pod",
 ]

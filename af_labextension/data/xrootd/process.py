@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from af_labextension.errors import NotAnswering, Refused
 
+from .environment import environment
 from .protocol import (
     LONGEST_LINE,
     WINDOW,
@@ -26,7 +27,7 @@ from .protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
     from af_labextension.secret import Secret
 
@@ -56,10 +57,6 @@ class Limits:
     patience: float = 20.0
     idle: float = 300.0
     rows: int = 200_000
-
-
-_KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
-_DROPPED = ("XRD_LOGFILE", "XRD_LOGLEVEL", "XRD_LOGMASK")
 
 
 class WorkerGone(Exception):
@@ -295,21 +292,3 @@ class WorkerProcess:
         line = await self._process.stdout.readuntil(b"\n")
         frame, size = read_frame_line(line)
         return replace(frame, body=await self._process.stdout.readexactly(size)) if size else frame
-
-
-def environment(surroundings: Mapping[str, str], *, with_token: bool) -> dict[str, str]:
-    """Return the environment of a worker: what XRootD needs, and none of the Lab's secrets.
-
-    The only way to log in is a token where doors want one, and none where they do not: so no
-    token of the user reaches a door that did not ask for it, wherever else one may lie.
-    """
-    kept = {
-        name: value
-        for name, value in surroundings.items()
-        if name in _KEPT
-        or (name.startswith("XRD_") and name not in _DROPPED)
-        or name in {"X509_CERT_DIR", "X509_CERT_FILE"}
-    }
-    kept["MALLOC_ARENA_MAX"] = "2"  # else each of its 15 threads may reserve 64 MB of addresses
-    kept["XrdSecPROTOCOL"] = "ztn" if with_token else "unix,host"
-    return kept

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from af_labextension.data.xrootd.process import environment
+from af_labextension.data.xrootd.environment import environment
 from af_labextension.data.xrootd.rules import failure_of, lists_with_stat
 
 
