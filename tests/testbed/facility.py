@@ -102,10 +102,11 @@ class Facility:
             "gateway": "dask_gateway_server\0-f",
             "gateway-proxy": "dask-gateway-proxy",
             "guard": "af_hub.embedded.guard",
+            "rucio": "-m\0af_rucio",
         }
 
         def search() -> int | None:
-            for pid in self.processes:
+            for pid in sorted(self.processes):  # a part before its children
                 try:
                     line = Path(f"/proc/{pid}/cmdline").read_text()
                 except OSError:
