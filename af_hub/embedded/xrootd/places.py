@@ -141,4 +141,7 @@ def tls_binds(layout: Layout) -> tuple[Bind, ...]:
 
 def cache_environment() -> Mapping[str, str]:
     """Return the environment variables that the cache needs beside its configuration."""
-    return cache_places(port=1, https_port=None, origin="localhost:1", generation="6").environment()
+    places = cache_places(port=1, https_port=None, origin="localhost:1", generation="6")
+    # else whoever reads while the origin starts again waits for two minutes: an origin that could
+    # not be reached is not tried again before that
+    return {**places.environment(), "XRD_CONNECTIONWINDOW": "5"}
