@@ -33,6 +33,16 @@ issuer's (scitokens-cpp#79), so the facility's bundle is shown there."""
 
 HOSTS = Path("/etc/hosts")
 
+OUTAGES: Mapping[str, str] = {
+    "XRD_CONNECTIONWINDOW": "3",
+    "XRD_CONNECTIONRETRY": "2",
+    "XRD_STREAMERRORWINDOW": "10",
+}
+"""How the cache bears an origin that does not answer, in seconds: how long one attempt lasts at
+least, how many there are, and how long an origin that was given up is not asked again. The last
+must be longer than the attempts together, or the cache never gives up. Upstream's 120 s, 5 times
+and 1800 s let readers hang for ten minutes, and then keep the origin away for half an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFolders:
@@ -142,6 +152,4 @@ def tls_binds(layout: Layout) -> tuple[Bind, ...]:
 def cache_environment() -> Mapping[str, str]:
     """Return the environment variables that the cache needs beside its configuration."""
     places = cache_places(port=1, https_port=None, origin="localhost:1", generation="6")
-    # else whoever reads while the origin starts again waits for two minutes: an origin that could
-    # not be reached is not tried again before that
-    return {**places.environment(), "XRD_CONNECTIONWINDOW": "5"}
+    return {**places.environment(), **OUTAGES}
