@@ -135,12 +135,13 @@ def system_mounts() -> list[str]:
 
 
 def kill(facility: Facility, part: str, *, server: bool = False) -> None:
-    """Kill a part, or the server that is its child, and wait until there is another."""
+    """Kill a part, or the server that is its child: neither outlives the other, both come back."""
     launcher = facility.pid(part)
-    victim = psutil.Process(launcher).children()[0].pid if server else launcher
-    os.kill(victim, signal.SIGKILL)
-    wait_for(lambda: not living({launcher, victim}), f"the end of {part}")
-    assert facility.pid(part) not in {launcher, victim}
+    children = [child.pid for child in psutil.Process(launcher).children()]
+    os.kill(children[0] if server else launcher, signal.SIGKILL)
+    before = {launcher, *children}
+    wait_for(lambda: not living(before), f"the end of {part}", 20)
+    assert facility.pid(part) not in before
 
 
 def test_data_parts_come_back_and_nothing_is_left_when_all_is_killed(tmp_path: Path) -> None:
