@@ -54,7 +54,7 @@ class Patience:
     """
 
     connect: float = 5.0
-    first: float = 60.0
+    first: float = 30.0
     idle: float = 30.0
     largest: int = 512 * 1024 * 1024
 

@@ -11,7 +11,7 @@
  * - `data-panel` · `source` (a tab, only where there are several sources; `data-name`: `datasets`
  *   or the door's name; `data-kind`: datasets, storage; `data-state`: idle, loading, ready, error;
  *   `aria-selected`) · `library` (a select: uproot, coffea, rdataframe) · `refresh` · `notice` (a
- *   sentence about an error or an empty list) · `retry` · `filter` · `sort-name`, `sort-size`,
+ *   sentence about an error or an empty list) · `waiting` (`long-wait` in it after 8 s) · `retry` · `filter` · `sort-name`, `sort-size`,
  *   `sort-modified` · `list` (`data-count`, `data-state`: loading, complete, error)
  *   - of storage: `breadcrumb` (`data-path`) · `row` (`data-name`, `data-type`: directory, file,
  *     unknown) · `row-insert`, `row-copy`

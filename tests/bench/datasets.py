@@ -105,6 +105,7 @@ def peer_stream(folder: Path, rucio: RucioServer, token: Path) -> Stream:
         "rucio_base_url": rucio.url,
         "rucio_auth_url": rucio.url,
         "site_name": "bench",
+        "rucio_ca_cert": str(rucio.iam.layout.ca_bundle),
         "mode": "download",
         "oidc_auth": "file",
         "oidc_file_name": str(token),

@@ -216,6 +216,20 @@ def test_one_source_works_when_the_other_is_away(
     panel.hook("source", state="error").wait_for(state="detached")
 
 
+def test_long_wait_is_told_when_rucio_does_not_answer(panel: Panel) -> None:
+    held: list[Any] = []
+    panel.page.route("**/af/rucio/scopes?*", lambda route: held.append(route))  # noqa: PLW0108
+    panel.open()
+    panel.page.clock.install()
+    panel.hook("source", name="datasets").click()
+    panel.hook("waiting").wait_for()
+    assert panel.hook("long-wait").count() == 0
+    panel.page.clock.fast_forward(8_000)
+    panel.hook("long-wait").get_by_text("Still there: ").wait_for()
+    assert len(held) == 1
+    held[0].abort()
+
+
 def test_rows_in_sight_become_known_when_a_door_tells_names_only(panel: Panel) -> None:
     panel.open()
     panel.hook("source", name="datasets").focus()

@@ -98,6 +98,31 @@ export function Problem(props: {
   );
 }
 
+/** Milliseconds after which a wait is called long. */
+const LONG_WAIT = 8000;
+
+/** What is under way; a long wait says so, and what works meanwhile. */
+export function Waiting(props: {
+  text: string;
+  rest: string | null;
+}): JSX.Element {
+  const [long, setLong] = React.useState(false);
+  React.useEffect(() => {
+    const timer = window.setTimeout(() => setLong(true), LONG_WAIT);
+    return () => window.clearTimeout(timer);
+  }, []);
+  return (
+    <div className="af-notice af-dim" data-af="waiting" role="status">
+      <p>{props.text}</p>
+      {long && (
+        <p data-af="long-wait">
+          No answer yet; this ends by itself. {props.rest}
+        </p>
+      )}
+    </div>
+  );
+}
+
 /** What is said instead of rows, or beside those that came before an error. */
 export function ListNotice<T extends IEntry>(props: {
   listing: Listing<T>;
@@ -118,11 +143,7 @@ export function ListNotice<T extends IEntry>(props: {
     return null;
   }
   if (loading === 'loading') {
-    return (
-      <p className="af-notice af-dim" role="status">
-        Reading …
-      </p>
-    );
+    return <Waiting text="Reading …" rest={props.rest} />;
   }
   return (
     <p className="af-notice af-dim" data-af="notice">

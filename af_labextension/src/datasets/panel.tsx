@@ -7,7 +7,8 @@ import {
   focusList,
   IconButton,
   ListNotice,
-  Problem
+  Problem,
+  Waiting
 } from '../data/controls';
 import type { IActions } from '../data/source';
 import { count } from '../format';
@@ -39,12 +40,13 @@ export function DatasetsPanel(
     const retry = () => void model.refresh();
     return <Problem problem={model.problem} rest={rest} retry={retry} />;
   }
+  if (!level && model.state === 'loading') {
+    return <Waiting text="Asking Rucio …" rest={rest} />;
+  }
   if (!level) {
     return (
       <p className="af-notice af-dim" data-af="notice" role="status">
-        {model.state === 'loading'
-          ? 'Asking Rucio …'
-          : 'Rucio has no scopes for you yet.'}
+        Rucio has no scopes for you yet.
       </p>
     );
   }
