@@ -224,9 +224,11 @@ class IAM:
         """Start it (again) on the same state and ports."""
         path = self.layout.iam / "config.json"
         write_atomically(path, self.config.model_dump_json())
+        program = [sys.executable, "-m", "af_hub.embedded.iam", "--config", str(path)]
         with self.layout.log("iam").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "af_hub.embedded.iam", "--config", str(path)],
+                # a killed test run leaves no server behind
+                ["setpriv", "--pdeathsig=TERM", *program],
                 stdout=log,
                 stderr=log,
             )

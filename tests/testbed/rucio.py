@@ -177,7 +177,8 @@ class RucioServer:
 
     def launch(self) -> None:
         """Start the process without waiting for it."""
-        command = [str(rucio_python()), "-m", "af_rucio", str(self.home.settings)]
+        program = (str(rucio_python()), "-m", "af_rucio", str(self.home.settings))
+        command = as_user(None, *program, death="TERM")
         environment = rucio_environment(self.home.config, self.iam.layout.ca_bundle)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(

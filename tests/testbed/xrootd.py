@@ -281,10 +281,18 @@ def started_stack(root: Path, *, iam: str | None = None) -> Iterator[Stack]:
     short = tempfile.TemporaryDirectory(prefix="af-")
     stack = _prepare(issuer, layout, iam or issuer.url, Path(short.name))
     stack.parts["meter"] = _meter_part(stack)
+    # should the tests be killed, the end of this pipe ends what they have started
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "af_hub.embedded.guard", stack.instance],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         stack.start("network", *SERVERS, "meter")
         yield stack
     finally:
+        guard.kill()
+        guard.communicate()
         sweep(stack.instance, grace=2)
         for process in stack.processes.values():
             process.wait(PATIENCE)
