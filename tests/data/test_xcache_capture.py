@@ -121,7 +121,7 @@ def test_origin_logs_the_service_and_nobody_else(xcache: XCache) -> None:
 
 def test_no_token_stands_in_a_log_when_files_are_read_or_refused(xcache: XCache) -> None:
     stack = xcache.stack
-    tokens = [stack.token(), stack.token("storage.read:/store/open"), stack.token(aud="https://x")]
+    tokens = [stack.token(), stack.token("storage.read:/store/other"), stack.token(aud="https://x")]
     for token in tokens:
         for path in (HELLO, f"{HELLO}?authz=Bearer%20{token}", "/store/cms/missing"):
             stack.get(path, token)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.xrootd_6 import Protocol, XCache
 
-OPEN = "/store/open/hello.txt"
+OPEN = "/store/other/hello.txt"
 CMS = {"wlcg.groups": ["/cms"]}
 
 KINDS = (
@@ -48,13 +48,13 @@ KINDS = (
     Kind(
         "member, narrowed to another path",
         allowed=False,
-        scope="storage.read:/store/open",
+        scope="storage.read:/store/other",
         claims=CMS,
         fault="group-widening",
     ),
     Kind("member, narrowed to this path", allowed=True, scope=f"storage.read:{HELLO}", claims=CMS),
     Kind("path without groups", allowed=True, scope=CMS_READ),
-    Kind("other path without groups", allowed=False, scope="storage.read:/store/open"),
+    Kind("other path without groups", allowed=False, scope="storage.read:/store/other"),
 )
 
 

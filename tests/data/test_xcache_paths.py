@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEEP = "/store/cms/deep/hello.txt"
-OPEN = "/store/open/hello.txt"
+OPEN = "/store/other/hello.txt"
 ANY_AUDIENCE = "https://wlcg.cern.ch/jwt/v1/any"
 
 KINDS = (
@@ -31,15 +31,15 @@ KINDS = (
     Kind("narrowed, inside", allowed=True, scope="storage.read:/store/cms/deep", path=DEEP),
     Kind("narrowed, outside", allowed=False, scope="storage.read:/store/cms/deep"),
     Kind("one file only", allowed=True, scope=f"storage.read:{HELLO}"),
-    Kind("second of two paths", allowed=True, scope=f"storage.read:/store/open {CMS_READ}"),
-    Kind("other path", allowed=False, scope="storage.read:/store/open"),
+    Kind("second of two paths", allowed=True, scope=f"storage.read:/store/other {CMS_READ}"),
+    Kind("other path", allowed=False, scope="storage.read:/store/other"),
     Kind("beginning of a name", allowed=False, scope="storage.read:/store/cm", fault="path-prefix"),
     Kind("longer name", allowed=False, scope="storage.read:/store/cmsx"),
     Kind("capitals", allowed=False, scope="storage.read:/STORE/CMS"),
     Kind(
         "way up in the scope",
         allowed=False,
-        scope=f"{CMS_READ}/../open",
+        scope=f"{CMS_READ}/../other",
         path=OPEN,
         fault="scope-way-up",
     ),
@@ -68,7 +68,7 @@ KINDS = (
     Kind(
         "groups beside another path",
         allowed=False,
-        scope="storage.read:/store/open",
+        scope="storage.read:/store/other",
         claims={"wlcg.groups": ["/cms"]},
     ),
 )
@@ -100,7 +100,7 @@ def unsigned(xcache: XCache) -> str | None:
 
 def altered(xcache: XCache) -> str | None:
     """Return a token whose scope was changed after it was signed."""
-    head, _, signature = xcache.stack.token("storage.read:/store/open").split(".")
+    head, _, signature = xcache.stack.token("storage.read:/store/other").split(".")
     return f"{head}.{xcache.stack.token().split('.')[1]}.{signature}"
 
 
@@ -134,7 +134,7 @@ def test_file_is_refused_when_the_token_has_expired_since_its_last_use(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_token_in_the_address_counts_as_any_other(xcache: XCache, protocol: Protocol) -> None:
-    good, other = xcache.stack.token(), xcache.stack.token("storage.read:/store/open")
+    good, other = xcache.stack.token(), xcache.stack.token("storage.read:/store/other")
     # root:// logs in with a token anyhow
     login = other if protocol == "root" else None
     assert xcache.reads(protocol, f"{HELLO}?authz=Bearer%20{good}", login) is True

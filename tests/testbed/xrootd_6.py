@@ -54,7 +54,7 @@ UPSTREAM: Final = (
     ),
     Fault(
         code="scope-way-up",
-        sentence="storage.read:/store/cms/../open opens /store/open (scitokens-cpp < 1.4.1)",
+        sentence="storage.read:/store/cms/../other opens /store/other (scitokens-cpp < 1.4.1)",
         fixed=(6, 2, 0),  # with scitokens-cpp 1.4.1, that is
         security=True,
     ),
@@ -177,7 +177,7 @@ def _version(root: Path | None) -> Version:
 
 
 SMALL_FILES: Final = tuple(
-    f"/store/{path}/hello.txt" for path in ("cms", "cms/deep", "cmsx", "open", "atlas")
+    f"/store/{path}/hello.txt" for path in ("cms", "cms/deep", "cmsx", "other", "atlas")
 )
 """What the tests read."""
 
