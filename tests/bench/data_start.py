@@ -46,9 +46,7 @@ def measure() -> list[Figure]:
             lambda value: value <= 3,
             note="certificates, inner network, origin, cache and the tests' byte meter",
         ),
-        Figure(
-            "XCache stack up again", tuple(cache_warm), "s", "≤ 3 s", lambda value: value <= 3
-        ),
+        Figure("XCache stack up again", tuple(cache_warm), "s", "≤ 3 s", lambda value: value <= 3),
         Figure(
             "Rucio up, from an empty folder",
             tuple(rucio_cold),

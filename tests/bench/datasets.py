@@ -97,7 +97,9 @@ def peer_stream(folder: Path, rucio: RucioServer, token: Path) -> Stream:
     container = f"/dids/{scope}/{in_path(CONTAINER)}"
     made = rucio.post(container, {"type": "CONTAINER"}, user="dora")
     assert made.status == 201, made.text
-    filled = rucio.post(f"{container}/dids", {"dids": [{"scope": scope, "name": name}]}, user="dora")
+    filled = rucio.post(
+        f"{container}/dids", {"dids": [{"scope": scope, "name": name}]}, user="dora"
+    )
     assert filled.status == 201, filled.text
     instance = {
         "name": "bench",

@@ -117,7 +117,9 @@ def lab_process(
     ]
     variables = {
         **{name: each for name, each in os.environ.items() if not name.startswith("JUPYTER")},
-        **{"JUPYTER_CONFIG_DIR": str(folder), "HOME": str(folder), **environment},
+        "JUPYTER_CONFIG_DIR": str(folder),
+        "HOME": str(folder),
+        **environment,
     }
     log = folder / "lab.log"
     with (
