@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import ssl
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from af_hub.embedded.iam.config import IAMConfig
+from af_hub.embedded.iam.people import DEMO_PEOPLE
 from af_hub.embedded.ports import read_ports
 from af_hub.embedded.secrets import CLIENT_SECRET, read_secret
 from af_hub.facility import load
@@ -160,6 +162,12 @@ def test_data_parts_come_back_and_nothing_is_left_when_all_is_killed(tmp_path: P
         wait_for(bob.reads, "the network")
         kill(facility, "rucio")
         wait_for(bob.catalogue_answers, "Rucio")
+
+        log = facility.layout.log("xrootd-origin").read_text()
+        assert set(re.findall("login as (.*)", log)) == {"xcachesvc"}
+        sub = next(person.sub for person in DEMO_PEOPLE if person.username == "bob")
+        signature = bob.token.read_text().rpartition(".")[2]
+        assert [word for word in (sub, "bob", signature) if word in log] == []
 
         namespaces = namespaces_of(facility.processes)
         assert len(namespaces) >= 3
