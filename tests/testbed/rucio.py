@@ -291,7 +291,7 @@ def unprivileged() -> str | None:
 
 def as_user(user: str | None, *command: str, death: str = "") -> list[str]:
     """Return a command that runs as `user` and gets the signal `death` when its parent dies."""
-    prefix = ["setpriv"]
+    prefix = [shutil.which("setpriv") or "setpriv"]  # the path of the server may lack it
     if death:
         prefix.append(f"--pdeathsig={death}")
     if user:
