@@ -22,6 +22,17 @@ _PATH: Final = re.compile(r"/[A-Za-z0-9/._+-]{1,250}")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 
+OUTAGES: Final[Mapping[str, str]] = {
+    "XRD_CONNECTIONWINDOW": "3",
+    "XRD_CONNECTIONRETRY": "2",
+    "XRD_STREAMERRORWINDOW": "10",
+}
+"""How the cache bears an origin that does not answer, in seconds: how long one attempt lasts at
+least, how many there are, and how long an origin that was given up is not asked again. The last
+must be longer than the attempts together, or the cache never gives up. Upstream's 120 s, 5 times
+and 1800 s let readers hang for ten minutes, and then keep the origin away for half an hour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Paths and ports of one XCache.
@@ -110,6 +121,7 @@ class Places:
             "X509_USER_PROXY": str(self.proxy),
             # scitokens keeps an SQLite file of keys here; the home folder may not be writable
             "XDG_CACHE_HOME": str(self.key_cache),
+            **OUTAGES,
         }
 
 

@@ -105,9 +105,29 @@ FAULTS: Final = (
         security=True,
     ),
     Fault(
+        code="group-widening",
+        sentence="where groups are configured, those in a token widen what its paths narrow",
+        fixed=None,
+    ),
+    Fault(
+        code="scope-no-path",
+        sentence="storage.read without a path opens everything; the WLCG profile refuses it",
+        fixed=None,
+    ),
+    Fault(
         code="no-nbf",
         sentence="tokens without nbf are refused (scitokens-cpp 0.7)",
         fixed=(5, 7, 0),
+    ),
+    Fault(
+        code="scope-claim",
+        sentence="a token with groups and no scope claim is refused; WLCG profile: one is enough",
+        fixed=None,
+    ),
+    Fault(
+        code="newer-profile",
+        sentence="wlcg.ver 1.3 is refused; WLCG profile: newer minor versions are accepted",
+        fixed=None,
     ),
 )
 """The known faults, the gravest first."""

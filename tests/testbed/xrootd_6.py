@@ -37,31 +37,9 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = ("https", "root")
 UPSTREAM: Final = (
     *FAULTS,
     Fault(
-        code="scope-claim",
-        sentence="a token with groups and no scope claim is refused; WLCG profile: one is enough",
-        fixed=None,
-    ),
-    Fault(
-        code="newer-profile",
-        sentence="wlcg.ver 1.3 is refused; WLCG profile: newer minor versions are accepted",
-        fixed=None,
-    ),
-    Fault(
-        code="group-widening",
-        sentence="groups in a token widen what its paths narrow; WLCG profile: paths alone count",
-        fixed=None,
-        security=True,
-    ),
-    Fault(
         code="scope-way-up",
         sentence="storage.read:/store/cms/../other opens /store/other (scitokens-cpp < 1.4.1)",
         fixed=(6, 2, 0),  # with scitokens-cpp 1.4.1, that is
-        security=True,
-    ),
-    Fault(
-        code="scope-no-path",
-        sentence="storage.read without a path opens everything; WLCG profile: it is refused",
-        fixed=None,
         security=True,
     ),
 )

@@ -33,16 +33,6 @@ issuer's (scitokens-cpp#79), so the facility's bundle is shown there."""
 
 HOSTS = Path("/etc/hosts")
 
-OUTAGES: Mapping[str, str] = {
-    "XRD_CONNECTIONWINDOW": "3",
-    "XRD_CONNECTIONRETRY": "2",
-    "XRD_STREAMERRORWINDOW": "10",
-}
-"""How the cache bears an origin that does not answer, in seconds: how long one attempt lasts at
-least, how many there are, and how long an origin that was given up is not asked again. The last
-must be longer than the attempts together, or the cache never gives up. Upstream's 120 s, 5 times
-and 1800 s let readers hang for ten minutes, and then keep the origin away for half an hour."""
-
 
 @dataclass(frozen=True, slots=True)
 class ServerFolders:
@@ -151,5 +141,4 @@ def tls_binds(layout: Layout) -> tuple[Bind, ...]:
 
 def cache_environment() -> Mapping[str, str]:
     """Return the environment variables that the cache needs beside its configuration."""
-    places = cache_places(port=1, https_port=None, origin="localhost:1", generation="6")
-    return {**places.environment(), **OUTAGES}
+    return cache_places(port=1, https_port=None, origin="localhost:1", generation="6").environment()
