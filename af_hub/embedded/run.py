@@ -116,20 +116,23 @@ def check_host(options: Options) -> None:
 async def _serve(wiring: Wiring, begin: float) -> None:
     supervisor = Supervisor(wiring.layout, wiring.instance, screen.step)
     stopped = asyncio.create_task(until_signal())
+    # now it listens: from here on a signal ends the start in order, and never by an exception
+    # in the middle of it
+    await asyncio.sleep(0)
     parts = assemble(wiring)
+    starting = asyncio.create_task(_start(supervisor, wiring, parts))
     try:
-        starting = asyncio.create_task(_start(supervisor, wiring, parts))
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
             screen.ready(wiring, parts, seconds=time.monotonic() - begin)
             await stopped
-        else:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
         screen.step("Stopping")
     finally:
         stopped.cancel()
+        # whatever it would still start would outlive the sweep
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
         await supervisor.stop()
         screen.step("Stopped; nothing is left running")
 

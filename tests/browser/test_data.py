@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from testbed.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from testbed.facility import Facility
 
@@ -18,6 +20,17 @@ pytestmark = pytest.mark.browser
 
 NOTEBOOK = "examples/zmumu.ipynb"
 MANY = 30_000
+
+
+@pytest.fixture
+def many(facility: Facility) -> Iterator[Path]:
+    """Make a folder of very many files, for a while: others compare the store with the catalogue."""
+    folder = facility.layout.store / "cms" / "many"
+    folder.mkdir()
+    for number in range(MANY):
+        os.mknod(folder / f"nanoaod_{number:05d}.root")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -76,17 +89,11 @@ def test_dataset_is_read_through_the_cache_when_code_is_inserted(
     assert cached, "nothing of the file is in the cache"
 
 
-def test_directory_of_30000_scrolls_when_opened_through_the_cache(
-    facility: Facility, bob: Person
-) -> None:
+def test_directory_of_30000_scrolls_when_opened_through_the_cache(many: Path, bob: Person) -> None:
     """The list is complete, few of its rows are in the page, and the last one can be reached."""
-    folder = facility.layout.store / "cms" / "many"
-    folder.mkdir()
-    for number in range(MANY):
-        os.mknod(folder / f"nanoaod_{number:05d}.root")
     bob.open_data("cache")
     bob.enter("cms")
-    bob.enter("many")
+    bob.enter(many.name)
     bob.hook("list", state="complete", count=str(MANY)).wait_for()
     bob.hook("row").first.click()
     for key, last in (("End", f"nanoaod_{MANY - 1:05d}.root"), ("Home", "nanoaod_00000.root")):

@@ -15,17 +15,20 @@ from testbed.facility import wait_for
 from testbed.require import require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from testbed.facility import Facility, User
 
 CONTAINER = "/ZMuMu/Simulated/CONTAINER"
 
 
 @pytest.fixture(scope="module")
-def alice(facility: Facility) -> User:
-    """Give Alice with a running Lab."""
+def alice(facility: Facility) -> Iterator[User]:
+    """Give Alice with a running Lab; other tests begin without one."""
     user = facility.log_in("alice")
     user.start_server()
-    return user
+    yield user
+    user.stop_server()
 
 
 def lab_environment(facility: Facility) -> dict[str, str]:

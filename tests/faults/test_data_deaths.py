@@ -8,6 +8,7 @@ import secrets
 import signal
 import ssl
 import subprocess
+import time
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,23 +111,33 @@ def namespaces_of(pids: Iterable[int]) -> set[str]:
     return found - {str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in KINDS}
 
 
-def holders_of(namespaces: set[str]) -> dict[str, str]:
-    """Return what keeps namespaces alive: processes, open descriptors and mounts, by place."""
+def holders_of(namespaces: set[str], moment: float) -> dict[str, str]:
+    """Return what keeps namespaces alive: processes, open descriptors and mounts, by place.
+
+    The kernel gives the number of a namespace that is gone to the next one, so only processes count
+    that were there at `moment`, seconds since the epoch.
+    """
     found = {}
-    for place in (*Path("/proc").glob("[0-9]*/ns/*"), *Path("/proc").glob("[0-9]*/fd/*")):
-        with suppress(OSError):
-            if (name := str(place.readlink())) in namespaces:
-                found[str(place)] = name
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if process.create_time() > moment:
+                continue
+            folder = Path(f"/proc/{process.pid}")
+            for place in (*folder.glob("ns/*"), *folder.glob("fd/*")):
+                if (name := str(place.readlink())) in namespaces:
+                    found[str(place)] = name
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         if any(name in line for name in namespaces):
             found[line] = "mount"
     return found
 
 
-def assert_nothing_is_left(facility: Facility, namespaces: set[str], mounts: list[str]) -> None:
-    """Fail if processes, namespaces or mounts have outlived the facility."""
+def assert_nothing_is_left(
+    facility: Facility, namespaces: set[str], moment: float, mounts: list[str]
+) -> None:
+    """Fail if processes, namespaces or mounts have outlived the facility's end at `moment`."""
     assert facility.processes == set()
-    assert holders_of(namespaces) == {}
+    assert holders_of(namespaces, moment) == {}
     assert system_mounts() == mounts
 
 
@@ -172,15 +183,16 @@ def test_data_parts_come_back_and_nothing_is_left_when_all_is_killed(tmp_path: P
         namespaces = namespaces_of(facility.processes)
         assert len(namespaces) >= 3
         everything = facility.processes
+        moment = time.time()
         facility.process.kill()
         facility.process.wait()
         wait_for(lambda: not facility.processes, "the guard's sweep", 20)
         assert living(everything) == set()
-        assert_nothing_is_left(facility, namespaces, mounts)
+        assert_nothing_is_left(facility, namespaces, moment, mounts)
 
     with running_facility(tmp_path / "data", port=facility.port) as again:
         assert Reader(again, bob.token).reads()
-        namespaces |= namespaces_of(again.processes)
+        namespaces, moment = namespaces_of(again.processes), time.time()
         assert again.stop(signal.SIGINT) == 0
         assert "Stopped; nothing is left running" in again.text()
-        assert_nothing_is_left(again, namespaces, mounts)
+        assert_nothing_is_left(again, namespaces, moment, mounts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -139,6 +140,17 @@ def test_leftovers_are_ended_when_guard_and_parent_were_killed(tmp_path: Path) -
         assert orphan not in again.processes
         # interrupted in the middle of its start; before it has a child, as a command is
         assert again.stop() in {0, 130}
+        assert again.processes == set()
+
+
+def test_facility_ends_whenever_it_is_interrupted_in_its_start(tmp_path: Path) -> None:
+    with running_facility(tmp_path / "data") as facility:
+        port = facility.port
+        assert facility.stop() == 0
+    for moment in (0.4, 0.8, 1.2, 1.6, 2.0):  # while it reads, prepares and starts its parts
+        again = start_facility(tmp_path / "data", port=port)
+        time.sleep(moment)
+        assert again.stop() in {0, 130, -signal.SIGINT}, again.text()
         assert again.processes == set()
 
 
