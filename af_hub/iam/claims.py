@@ -74,7 +74,7 @@ def identity_of(
         iss=_text(claims, "iss"),
         sub=_text(claims, "sub"),
         username=username,
-        name=name[:_NAME_LENGTH] if isinstance(name, str) and name.strip() else username,
+        name=_shown(name) or username,
         groups=groups_of(claims, profile),
     )
 
@@ -146,6 +146,12 @@ def _list(claims: Mapping[str, Any], name: str) -> list[object]:
         return []
     # a string is iterable: the stock authenticator makes groups c, m, s of "cms"
     return list(value) if isinstance(value, list) else [None]
+
+
+def _shown(name: object) -> str:
+    """Return a name for display: printable, so neither half characters nor changes of direction."""
+    text = name[:_NAME_LENGTH] if isinstance(name, str) else ""
+    return "".join(character for character in text if character.isprintable()).strip()
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

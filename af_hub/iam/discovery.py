@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from af_hub.errors import IAMUnavailable
 from af_hub.iam.names import same_issuer
-from af_hub.iam.verify import UnknownKeyError
+from af_hub.iam.signature import UnknownKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,17 +52,29 @@ class Issuer:
         As configured; a trailing slash makes no difference.
     http
         Client for it.
+    clock
+        Seconds that only grow; for tests.
     """
 
-    def __init__(self, issuer: str, http: IAMHttp) -> None:
+    def __init__(
+        self, issuer: str, http: IAMHttp, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.issuer = issuer
         self._http = http
+        self._clock = clock
         self._endpoints: Endpoints | None = None
         self._keys: dict[str, Any] = {}
+        self._generation = 0
         self._fetched = dict.fromkeys(("endpoints", "keys"), float("-inf"))
         self._tried = dict.fromkeys(("endpoints", "keys"), float("-inf"))
         self._missed = float("-inf")
         self._lock = asyncio.Lock()
+
+    @property
+    def key_age(self) -> float | None:
+        """Seconds since the keys were fetched; None before the first time."""
+        age = self._clock() - self._fetched["keys"]
+        return age if age < float("inf") else None
 
     async def endpoints(self) -> Endpoints:
         """Return the issuer's addresses.
@@ -92,47 +104,70 @@ class Issuer:
         check
             Function of the JWKS document, see `af_hub.iam.verify`.
         """
+        keys = await self.keys()
+        generation = self._generation
         try:
-            return check(await self.keys())
+            return check(keys)
         except UnknownKeyError:
-            if time.monotonic() - self._missed < COOL_DOWN:
+            newer = await self._newer_keys(generation)
+            if newer is None:
                 raise
-            self._missed = time.monotonic()
-        return check(await self.keys(again=True))
+        return check(newer)
 
-    async def keys(self, *, again: bool = False) -> dict[str, Any]:
+    async def keys(self) -> dict[str, Any]:
         """Return the JWKS document, at most `EXPIRE_AFTER` old.
 
-        Parameters
-        ----------
-        again
-            Fetch it now: a token was signed with a key that is not in it.
+        Raises
+        ------
+        IAMUnavailable
+            As for `endpoints`; ``iam-keys-expired`` while expired ones cannot be renewed.
         """
         endpoints = await self.endpoints()
         async with self._lock:
-            age = time.monotonic() - self._fetched["keys"]
-            if self._keys and not again and not self._is_due("keys"):
+            if self._keys and not self._is_due("keys"):
+                if self._clock() - self._fetched["keys"] > EXPIRE_AFTER:
+                    raise IAMUnavailable("iam-keys-expired", _EXPIRED)
                 return self._keys
-            self._tried["keys"] = time.monotonic()
-            try:
-                self._keys = await self._fetch_keys(endpoints.keys)
-            except IAMUnavailable as error:
-                if not self._keys or age > EXPIRE_AFTER:
-                    raise
-                log.warning("keys of %s: %s; the old ones are used", self.issuer, error)
-            else:
-                self._mark("keys")
-            return self._keys
+            return await self._renewed(endpoints.keys)
+
+    async def _newer_keys(self, generation: int) -> dict[str, Any] | None:
+        """Return keys that are newer than `generation`; None within the cool-down.
+
+        Of many tokens with a new key at once the first fetches; the others wait for it.
+        """
+        endpoints = await self.endpoints()
+        async with self._lock:
+            if self._generation != generation:
+                return self._keys
+            now = self._clock()
+            if now - self._missed < COOL_DOWN:
+                return None
+            self._missed = now
+            return await self._renewed(endpoints.keys)
+
+    async def _renewed(self, url: str) -> dict[str, Any]:
+        age = self._clock() - self._fetched["keys"]
+        self._tried["keys"] = self._clock()
+        try:
+            self._keys = await self._fetch_keys(url)
+        except IAMUnavailable as error:
+            if not self._keys or age > EXPIRE_AFTER:
+                raise
+            log.warning("keys of %s: %s; the old ones are used", self.issuer, error)
+        else:
+            self._generation += 1
+            self._mark("keys")
+        return self._keys
 
     def _is_due(self, what: str) -> bool:
-        now = time.monotonic()
+        now = self._clock()
         due = now - self._fetched[what] > REFRESH_AFTER and now - self._tried[what] > COOL_DOWN
         if due:
             self._tried[what] = now
         return due
 
     def _mark(self, what: str) -> None:
-        self._fetched[what] = self._tried[what] = time.monotonic()
+        self._fetched[what] = self._tried[what] = self._clock()
 
     async def _fetch_keys(self, url: str) -> dict[str, Any]:
         reply = await self._http.get(url)
@@ -159,6 +194,11 @@ class Issuer:
 
 _UNREADABLE: Final = (
     "The identity provider answered with something unusable. Please tell the facility's support."
+)
+
+_EXPIRED: Final = (
+    "The identity provider has not answered for so long that its keys can no longer be trusted. "
+    "Please try again when it is back."
 )
 
 

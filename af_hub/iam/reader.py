@@ -56,7 +56,9 @@ class LoginReader:
         self._username_claim = username_claim
         self._algorithms = algorithms
 
-    async def first(self, answer: TokenAnswer, *, nonce: str) -> tuple[str, Login]:
+    async def first(
+        self, answer: TokenAnswer, *, nonce: str, code: str | None = None
+    ) -> tuple[str, Login]:
         """Return claimed user name and login after the code was redeemed.
 
         Parameters
@@ -65,6 +67,8 @@ class LoginReader:
             What the token endpoint answered.
         nonce
             What the browser's login was started with.
+        code
+            What was redeemed; ``c_hash`` must be of it if there is one.
 
         Raises
         ------
@@ -74,13 +78,13 @@ class LoginReader:
             Keys or userinfo cannot be had.
         """
         # an empty nonce must not switch the check off
-        claims = await self._verified(answer, nonce or "\0")
+        claims = await self._verified(answer, nonce or "\0", code)
         more = await self._endpoint.userinfo(answer.access_token, sub=str(claims["sub"]))
         # signed claims win; INDIGO IAM's wlcg profile has the user name in userinfo only
         everything = {**more, **claims}
         claim = self._username_claim
         if not isinstance(claim, str):
-            everything[_COMPUTED_NAME], claim = claim(everything), _COMPUTED_NAME
+            everything[_COMPUTED_NAME], claim = _computed(claim, everything), _COMPUTED_NAME
         identity = identity_of(everything, profile=self._profile, username_claim=claim)
         by_userinfo = bool(identity.groups) and not groups_of(claims, self._profile)
         login = Login(
@@ -129,7 +133,9 @@ class LoginReader:
             checked_at=time.time(),
         )
 
-    async def _verified(self, answer: TokenAnswer, nonce: str | None) -> dict[str, Any]:
+    async def _verified(
+        self, answer: TokenAnswer, nonce: str | None, code: str | None = None
+    ) -> dict[str, Any]:
         if answer.id_token is None:
             raise IdentityError(
                 "token-missing", "The identity provider did not say who you are. Please try again."
@@ -141,6 +147,21 @@ class LoginReader:
                 issuer=self._provider.issuer,
                 client_id=self._client_id,
                 nonce=nonce,
+                access_token=answer.access_token.reveal(),
+                code=code,
                 algorithms=self._algorithms,
             )
         )
+
+
+def _computed(name_of: Callable[[dict[str, Any]], str], claims: dict[str, Any]) -> str:
+    """Call the facility's function of the claims; it may not have met such claims."""
+    try:
+        return name_of(dict(claims))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise IdentityError(
+            "claims-malformed",
+            "This facility could not make a user name of your identity provider's answer. "
+            "Please tell the facility's support.",
+            f"username_claim raised {type(error).__name__}",
+        ) from None

@@ -6,10 +6,12 @@ import base64
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from af_hub.errors import IAMUnavailable, IdentityError, SessionOver
 from af_hub.iam.answers import error_of
+from af_hub.iam.verify import verify_userinfo
 from af_hub.secret import Secret
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a type name
 _UNKNOWN_LIFETIME: Final = 300.0
 """Seconds that a token is trusted whose lifetime the provider does not tell."""
+
+_LONGEST_LIFETIME: Final = 10 * 366 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,9 @@ class TokenAnswer:
         seconds = body.get("expires_in")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             seconds = _UNKNOWN_LIFETIME
+        # also refuses NaN and numbers that no float can hold
+        if not 0 <= seconds <= _LONGEST_LIFETIME:
+            seconds = _UNKNOWN_LIFETIME
         access_token = _token(body, "access_token")
         kind = body.get("token_type")
         if access_token is None or not isinstance(kind, str) or kind.lower() != "bearer":
@@ -77,7 +84,7 @@ class TokenAnswer:
             access_token=access_token,
             refresh_token=_token(body, "refresh_token"),
             id_token=_token(body, "id_token"),
-            expires_at=now + max(0.0, float(seconds)),
+            expires_at=now + float(seconds),
             scope=scope if isinstance(scope, str) else asked,
         )
 
@@ -193,7 +200,7 @@ class TokenEndpoint:
         reply = await self._http.get(endpoints.userinfo, bearer=access_token)
         if reply.status in {401, 403}:
             raise SessionOver("login-over", "Your login has ended. Please log in again.")
-        claims = _json(reply)
+        claims = await self._described(reply)
         if claims.get("sub") != sub:
             raise IdentityError(
                 "userinfo-subject",
@@ -201,6 +208,21 @@ class TokenEndpoint:
                 "Please tell the facility's support.",
             )
         return claims
+
+    async def _described(self, reply: Reply) -> dict[str, Any]:
+        """Read userinfo, which some providers sign (Core 5.3.2)."""
+        if reply.status != 200:
+            raise error_of(reply.status, {})
+        if not reply.body.startswith(b"ey"):  # how every JWT begins
+            return reply.json()
+        return await self._issuer.check(
+            partial(
+                verify_userinfo,
+                reply.body.decode("latin-1").strip(),
+                issuer=self._issuer.issuer,
+                client_id=self._client_id,
+            )
+        )
 
     async def _ask(self, form: dict[str, str], *, asked: str) -> TokenAnswer:
         endpoints = await self._issuer.endpoints()
@@ -235,13 +257,9 @@ def issuer_of(token: Secret) -> str:
 
 def _token(body: Mapping[str, Any], name: str) -> Secret | None:
     value = body.get(name)
-    return Secret(value) if isinstance(value, str) and value else None
-
-
-def _json(reply: Reply) -> dict[str, Any]:
-    if reply.status != 200:
-        raise error_of(reply.status, {})
-    return reply.json()
+    # RFC 6749, appendix A: visible ASCII; anything else could not be sent in a header
+    usable = isinstance(value, str) and value and value.isascii() and value.isprintable()
+    return Secret(str(value)) if usable else None
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from traitlets import (
 
 from af_hub.iam.claims import PROFILES
 from af_hub.iam.groups import check_pattern
-from af_hub.iam.verify import ALGORITHMS
+from af_hub.iam.signature import ALGORITHMS
 
 _PROFILE_SCOPES = {"wlcg": ("wlcg.groups",), "aarc": ("eduperson_entitlement",)}
 

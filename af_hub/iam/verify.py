@@ -9,28 +9,22 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import jwt
-
 from af_hub.errors import IdentityError
 from af_hub.iam.names import same_issuer
+from af_hub.iam.signature import ALGORITHMS, half_hash, refused, signed_claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ALGORITHMS: Final = ("RS256", "ES256")
-"""What the WLCG profile makes mandatory. Never ``none``, never HS*: a public key is no secret."""
-
 LEEWAY: Final = 60.0
 """Seconds of clock difference that are accepted (WLCG Common JWT Profile)."""
 
-MAX_LENGTH: Final = 1_048_576
-"""Characters of a token; ten thousand groups fit."""
+ISSUED_WITHIN: Final = 300.0
+"""Seconds that an ID token of a login or a refresh may be old: both bring a new one (OpenID Connect
+Core 1.0, 3.1.3.7 number 10, and 12.2). An older one means that the clocks differ."""
 
-_KEY_TYPES: Final = {"RS": "RSA", "PS": "RSA", "ES": "EC"}
-
-
-class UnknownKeyError(IdentityError):
-    """The token's key is not in the key set: after a key rotation the set must be fetched again."""
+MAX_SUBJECT: Final = 255
+"""Characters of ``sub``, which are ASCII (OpenID Connect Core 1.0, 2)."""
 
 
 def verify_id_token(
@@ -40,6 +34,8 @@ def verify_id_token(
     issuer: str,
     client_id: str,
     nonce: str | None = None,
+    access_token: str | None = None,
+    code: str | None = None,
     algorithms: Sequence[str] = ALGORITHMS,
     leeway: float = LEEWAY,
     now: float | None = None,
@@ -58,6 +54,9 @@ def verify_id_token(
         Must be in ``aud``, which must name nobody else, and be ``azp`` if that is there.
     nonce
         Expected ``nonce`` at login. None at refresh, where it may be missing.
+    access_token, code
+        What came with the ID token: ``at_hash`` and ``c_hash`` must be of these if they are there
+        (in the code flow they may be missing; INDIGO IAM writes neither).
     algorithms
         Accepted signature algorithms.
     leeway
@@ -77,17 +76,59 @@ def verify_id_token(
     IdentityError
         ``token-…`` and the reason.
     """
-    claims = _signed_claims(token, keys, algorithms)
+    algorithm, claims = signed_claims(token, keys, algorithms)
     if not same_issuer(_text(claims, "iss"), issuer):
-        raise _refused("issuer")
-    _text(claims, "sub")
+        raise refused("issuer")
+    _check_subject(claims)
     if set(_audiences(claims)) != {client_id}:
-        raise _refused("audience")
+        raise refused("audience")
     if claims.get("azp", client_id) != client_id:
-        raise _refused("azp")
-    _check_times(claims, leeway, time.time() if now is None else now, issued=True)
+        raise refused("azp")
+    moment = time.time() if now is None else now
+    _check_issued(claims, leeway, moment)
+    _check_times(claims, leeway, moment)
     if nonce is not None and claims.get("nonce") != nonce:
-        raise _refused("nonce")
+        raise refused("nonce")
+    for name, value in (("at_hash", access_token), ("c_hash", code)):
+        if name in claims and value is not None and claims[name] != half_hash(value, algorithm):
+            raise refused("hash")
+    return claims
+
+
+def verify_userinfo(
+    token: str,
+    keys: Mapping[str, Any],
+    *,
+    issuer: str,
+    client_id: str,
+    algorithms: Sequence[str] = ALGORITHMS,
+) -> dict[str, Any]:
+    """Verify a signed answer of /userinfo by OpenID Connect Core 1.0 section 5.3.2.
+
+    Parameters
+    ----------
+    token
+        The answer, a JWT without times of its own.
+    keys, issuer, client_id, algorithms
+        As for `verify_id_token`; ``iss`` and ``aud`` must be there.
+
+    Returns
+    -------
+    dict
+        The claims; whom they are about is for the caller to compare.
+
+    Raises
+    ------
+    UnknownKeyError
+        ``token-key-unknown``.
+    IdentityError
+        ``token-…`` and the reason.
+    """
+    _, claims = signed_claims(token, keys, algorithms)
+    if not same_issuer(_text(claims, "iss"), issuer):
+        raise refused("issuer")
+    if client_id not in _audiences(claims):
+        raise refused("audience")
     return claims
 
 
@@ -129,89 +170,51 @@ def verify_access_token(
     IdentityError
         ``token-…`` and the reason.
     """
-    claims = _signed_claims(token, keys, algorithms)
+    _, claims = signed_claims(token, keys, algorithms)
     if _text(claims, "iss") != issuer:
-        raise _refused("issuer")
+        raise refused("issuer")
     accepted = {audience} if isinstance(audience, str) else set(audience)
     if not accepted.intersection(_audiences(claims)):
-        raise _refused("audience")
+        raise refused("audience")
+    moment = time.time() if now is None else now
     # RFC 9068 wants iat, WLCG tokens carry it, some issuers leave it out
-    _check_times(claims, leeway, time.time() if now is None else now, issued=False)
+    issued_at = _number(claims, "iat")
+    if issued_at is not None and issued_at > moment + leeway:
+        raise refused("not-yet-valid")
+    _check_times(claims, leeway, moment)
     return claims
 
 
-def _signed_claims(
-    token: str, keys: Mapping[str, Any], algorithms: Sequence[str]
-) -> dict[str, Any]:
-    if len(token) > MAX_LENGTH or not token.isascii():
-        raise _refused("malformed")
-    try:
-        header = jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError:
-        raise _refused("malformed") from None
-    algorithm = header.get("alg")
-    if not isinstance(algorithm, str) or algorithm not in algorithms:
-        raise _refused("algorithm")
-    if "crit" in header:
-        raise _refused("algorithm")  # RFC 7515: extensions that are not understood
-    key = _key(keys, header.get("kid"), algorithm)
-    try:
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=[algorithm],
-            options={
-                "verify_signature": True,
-                "verify_exp": False,
-                "verify_nbf": False,
-                "verify_iat": False,
-                "verify_aud": False,
-                "verify_iss": False,
-                "verify_sub": False,
-                "verify_jti": False,
-            },
+def _check_subject(claims: dict[str, Any]) -> None:
+    """Refuse subjects that databases, logs or digests may change or choke on."""
+    subject = _text(claims, "sub")
+    if len(subject) > MAX_SUBJECT or not subject.isascii() or not subject.isprintable():
+        raise refused("claims")
+
+
+def _check_issued(claims: dict[str, Any], leeway: float, now: float) -> None:
+    """Tell clocks that differ from tokens that have ended: it is the facility that must act."""
+    issued_at = _number(claims, "iat")
+    if issued_at is None:
+        raise refused("claims")
+    if not now - ISSUED_WITHIN <= issued_at <= now + leeway:
+        raise IdentityError(
+            "token-clock",
+            "The clocks of the identity provider and of this facility differ. "
+            "Please tell the facility's support; logging in again does not help.",
+            f"the ID token was issued {now - issued_at:.0f} s ago",
         )
-    except (jwt.InvalidTokenError, ValueError, RecursionError):
-        raise _refused("signature") from None
-    return claims
 
 
-def _key(keys: Mapping[str, Any], kid: object, algorithm: str) -> jwt.PyJWK:
-    """Return the key by its id; without id only where one key fits (Core 10.1)."""
-    listed = keys.get("keys")
-    wanted = _KEY_TYPES[algorithm[:2]]
-    fitting = [
-        key
-        for key in (listed if isinstance(listed, list) else [])
-        if isinstance(key, dict)
-        and key.get("kty") == wanted
-        and key.get("use", "sig") == "sig"
-        and key.get("alg", algorithm) == algorithm
-        and (kid is None or key.get("kid") == kid)
-    ]
-    if len(fitting) != 1:
-        raise UnknownKeyError("token-key-unknown", _SENTENCE, "no key, or several, fit the token")
-    try:
-        # IAM's keys carry no alg: it is given, from the allow-list
-        return jwt.PyJWK.from_dict(fitting[0], algorithm=algorithm)
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-        raise UnknownKeyError("token-key-unknown", _SENTENCE, "the key is unusable") from None
-
-
-def _check_times(claims: dict[str, Any], leeway: float, now: float, *, issued: bool) -> None:
+def _check_times(claims: dict[str, Any], leeway: float, now: float) -> None:
     expires = _number(claims, "exp")
     if expires is None:
-        raise _refused("claims")
+        raise refused("claims")
     if now >= expires + leeway:
-        raise _refused("expired")
+        raise refused("expired")
     not_before = _number(claims, "nbf")
     if not_before is not None and not_before > now + leeway:
-        raise _refused("not-yet-valid")
-    issued_at = _number(claims, "iat")
-    if issued and issued_at is None:
-        raise _refused("claims")
-    if issued_at is not None and issued_at > now + leeway:
-        raise _refused("not-yet-valid")
+        raise refused("not-yet-valid")
 
 
 def _number(claims: dict[str, Any], name: str) -> float | None:
@@ -220,7 +223,7 @@ def _number(claims: dict[str, Any], name: str) -> float | None:
         return None
     # NaN and infinity pass as JSON numbers in Python and compare false with everything
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise _refused("claims")
+        raise refused("claims")
     return float(value)
 
 
@@ -230,21 +233,11 @@ def _audiences(claims: dict[str, Any]) -> list[str]:
         return [value]
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         return list(value)
-    raise _refused("audience")
+    raise refused("audience")
 
 
 def _text(claims: dict[str, Any], name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not value:
-        raise _refused("issuer" if name == "iss" else "claims")
+        raise refused("issuer" if name == "iss" else "claims")
     return value
-
-
-_SENTENCE: Final = (
-    "The identity provider's answer could not be verified. "
-    "Please log in again; if it happens again, tell the facility's support the code below."
-)
-
-
-def _refused(reason: str) -> IdentityError:
-    return IdentityError(f"token-{reason}", _SENTENCE)

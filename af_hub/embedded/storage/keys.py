@@ -12,7 +12,8 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from af_hub.errors import IAMUnavailable
-from af_hub.iam.verify import UnknownKeyError, verify_access_token
+from af_hub.iam.signature import UnknownKeyError
+from af_hub.iam.verify import verify_access_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
