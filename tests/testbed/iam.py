@@ -1,4 +1,42 @@
-"""A real development IAM in a process of its own, and a browser without JavaScript."""
+"""A real development IAM in a process of its own, and a browser without JavaScript.
+
+It behaves as the real IAM does, until a test switches something; the process reads the switches
+at each call, so a switch holds as soon as the call that sets it returns, and survives a restart
+of the IAM. Every IAM that `start_iam` starts can be switched. In the shared fixture ``iam`` (and
+in ``iam_hub.iam``) switch only by ``with``, so that the next test finds the real behaviour::
+
+    with iam.switched(revoke_family_on_reuse=True):          # as other providers do
+    with iam.switched(skew_seconds=600):                     # the IAM's clock; +3600 ages tokens
+    with iam.switched(signing_key=1):                        # rotated: only the new key published
+    with iam.switched(signing_key=1, published_keys=(0, 1)): # rotated, both published
+    with iam.switched(id_token={"iss": "https://evil/", "nonce": None}):  # None: claim is left out
+    with iam.switched(algorithm="none"): ...                 # of ID tokens; ES256, HS256 (by secret)
+    with iam.failing("token", times=1):                      # one 503
+    with iam.failing("token", "lost", grant="refresh_token", times=1):  # done, answer never comes
+    with iam.failing("any", percent=5):                      # 5 % of all calls, same draw each run
+    with iam.switched(Fault(at="jwk", kind="hang"), Fault(at="userinfo", kind="slow", seconds=2)):
+
+`IAM.switch` (same arguments) sets until the next `IAM.switch`; without arguments it sets the real
+behaviour again. Every change begins the faults' counts (``times``, ``skip``, ``percent``) anew, and
+sets all that is not named back to the real behaviour: switches do not add up.
+
+What there is, is in `af_hub.embedded.iam.switches`. `Switches`: ``faults``, ``skew_seconds``,
+``revoke_family_on_reuse``, ``standard_errors`` (400 invalid_grant), ``id_token_on_refresh``,
+``refused_audiences`` (400 invalid_target), ``signing_key``, ``published_keys``, ``algorithm``,
+``spoil_signature``, ``id_token_header``, and changes to ``id_token``, ``access_token``,
+``userinfo``, ``discovery``, ``token_answer``. `Fault`: ``at`` (any, discovery, jwk, token,
+userinfo, revoke, introspect, devicecode, authorize, device), ``kind`` (status, slow, hang, drop,
+lost, cut, garbage), ``grant``, ``times``, ``skip``, ``percent``, ``status``, ``retry_after``,
+``seconds``, ``body``, ``repeat``, ``content_type``.
+
+`IAM.calls` returns the calls that came since `IAM.forget_calls` (endpoint, grant type, status or
+0 for no answer, fault, time): ``len(iam.calls("token", grant="refresh_token"))``.
+
+What belongs to accounts is no switch, it is in the store (`IAM.people`): groups, ``active``, the
+acceptable use policy (``set_policy(text)``, ``sign_policy(sub)``). Rotation, clearing, profile and
+lifetimes are the client's: arguments of `start_iam`, which also takes ``more_clients`` and
+``include_authn_info``; `IAM.acting_as` gives a view of the same IAM for another client.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +53,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
@@ -25,11 +64,12 @@ from af_hub.embedded.files import write_atomically
 from af_hub.embedded.iam.config import ClientConfig, IAMConfig
 from af_hub.embedded.iam.people import DEMO_PASSWORD
 from af_hub.embedded.iam.store import Store
+from af_hub.embedded.iam.switches import Fault, Switches
 from af_hub.embedded.layout import Layout
 from af_hub.embedded.pki import ensure_pki
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from email.message import Message
     from pathlib import Path
 
@@ -128,6 +168,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call that the IAM got; status 0 means that it gave no answer."""
+
+    at: str
+    grant: str
+    status: int
+    fault: str
+    time: float
+
+
 @dataclass
 class IAM:
     """A development IAM and what tests need to talk to it."""
@@ -136,6 +187,7 @@ class IAM:
     config: IAMConfig
     process: subprocess.Popen[bytes]
     secret: str = field(repr=False)
+    client_number: int = 0
 
     @property
     def issuer(self) -> str:
@@ -144,8 +196,47 @@ class IAM:
 
     @property
     def client(self) -> ClientConfig:
-        """The hub's client."""
-        return self.config.clients[0]
+        """The client that the methods speak for: the hub's, unless `acting_as` said otherwise."""
+        return self.config.clients[self.client_number]
+
+    def acting_as(self, client_id: str) -> IAM:
+        """Return a view of this IAM for another client of it; start and stop the original."""
+        names = [client.client_id for client in self.config.clients]
+        return replace(self, client_number=names.index(client_id))
+
+    def switch(self, *faults: Fault, **switches: Any) -> None:
+        """Set the switches, all others to the real behaviour; see the module's docstring."""
+        wanted = Switches(serial=secrets.randbits(48), faults=faults, **switches)
+        assert self.config.control is not None
+        write_atomically(self.config.control / "switches.json", wanted.model_dump_json())
+
+    @contextmanager
+    def switched(self, *faults: Fault, **switches: Any) -> Iterator[None]:
+        """Set switches for the time of the ``with`` block."""
+        self.switch(*faults, **switches)
+        try:
+            yield
+        finally:
+            self.switch()
+
+    @contextmanager
+    def failing(self, at: str, kind: str = "status", **more: Any) -> Iterator[None]:
+        """Let one endpoint fail for the time of the ``with`` block; arguments as of `Fault`."""
+        with self.switched(Fault.model_validate({"at": at, "kind": kind} | more)):
+            yield
+
+    def calls(self, at: str = "", *, grant: str = "") -> list[Call]:
+        """Return the calls since `forget_calls`, of one endpoint or grant type if given."""
+        assert self.config.control is not None
+        path = self.config.control / "calls.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        calls = [Call(**json.loads(line)) for line in lines]
+        return [call for call in calls if at in {"", call.at} and grant in {"", call.grant}]
+
+    def forget_calls(self) -> None:
+        """Begin counting anew."""
+        assert self.config.control is not None
+        (self.config.control / "calls.jsonl").unlink(missing_ok=True)
 
     @property
     def log(self) -> str:
@@ -245,28 +336,54 @@ class IAM:
                 return
 
 
-def start_iam(root: Path, *, callbacks: tuple[str, ...] = (), **client: Any) -> IAM:
-    """Start a development IAM with its state below `root`; the caller stops it."""
+def start_iam(
+    root: Path,
+    *,
+    callbacks: tuple[str, ...] = (),
+    more_clients: Mapping[str, dict[str, Any]] | None = None,
+    include_authn_info: bool = False,
+    **client: Any,
+) -> IAM:
+    """Start a development IAM with its state below `root`; the caller stops it.
+
+    Parameters
+    ----------
+    root
+        Folder for everything; made if absent.
+    callbacks
+        Redirect URIs of all clients, beside `CALLBACK`.
+    more_clients
+        Name and settings of clients beside the hub's; they have its secret.
+    include_authn_info
+        Whether access tokens of profile ``iam`` name the person.
+    client
+        Settings of the hub's client (`ClientConfig`).
+    """
     layout = Layout(root)
     layout.create()
     ensure_pki(layout)
     secret = secrets.token_hex(32)
     write_atomically(layout.secret("hub-client-secret"), secret)
     https_port, login_port = free_ports(2)
+    control = layout.root / "switches"
+    control.mkdir(mode=0o700, exist_ok=True)
     config = IAMConfig(
         https_port=https_port,
         login_port=login_port,
         certificate=layout.server_certificate,
         key=layout.server_key,
         data=layout.iam,
-        clients=(
+        clients=tuple(
             ClientConfig(
-                client_id="af-hub",
+                client_id=name,
                 secret_file=layout.secret("hub-client-secret"),
                 redirect_uris=(CALLBACK, *callbacks),
-                **client,
-            ),
+                **settings,
+            )
+            for name, settings in ({"af-hub": client} | dict(more_clients or {})).items()
         ),
+        include_authn_info=include_authn_info,
+        control=control,
     )
     never = subprocess.Popen([sys.executable, "-c", ""])
     never.wait()

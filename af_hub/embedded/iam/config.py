@@ -48,6 +48,10 @@ class ClientConfig(_Model):
     id_token_seconds: int = Field(default=600, ge=1)
     refresh_token_seconds: int = Field(default=2_592_000, ge=1)
 
+    def secret(self) -> str:
+        """Return the content of the secret file, read anew at each call."""
+        return self.secret_file.read_text(encoding="utf-8").strip()
+
 
 class IAMConfig(_Model):
     """Everything the process needs; holds names of secret files, never a secret."""
@@ -63,6 +67,11 @@ class IAMConfig(_Model):
     data: Path
     clients: tuple[ClientConfig, ...] = Field(min_length=1)
     session_seconds: int = Field(default=43_200, ge=1)
+    include_authn_info: bool = False
+    """IAM's setting of that name: access tokens of profile ``iam`` name the person, too."""
+
+    control: Path | None = None
+    """Folder of the switches, for tests (see `af_hub.embedded.iam.switches`); none in facilities."""
 
     @property
     def issuer(self) -> str:

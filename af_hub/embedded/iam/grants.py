@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from authlib.oauth2 import OAuth2Error
@@ -17,11 +16,13 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 
 from af_hub.embedded.iam import policy
 from af_hub.embedded.iam.mint import Mint, Order
-from af_hub.embedded.iam.store import Code, RefreshToken, Store, fingerprint
+from af_hub.embedded.iam.records import Code, RefreshToken, fingerprint
 
 if TYPE_CHECKING:
     from af_hub.embedded.iam.keys import Signer
     from af_hub.embedded.iam.people import Person
+    from af_hub.embedded.iam.store import Store
+    from af_hub.embedded.iam.switches import Control
 
 CLIENT_AUTH: Final = ["client_secret_basic", "client_secret_post"]
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -52,11 +53,40 @@ class _Serving:
     store: Store
     mint: Mint
     signer: Signer
+    control: Control
 
 
-def bind(grant: type[BaseGrant], store: Store, mint: Mint, signer: Signer) -> type[BaseGrant]:
+def bind(
+    grant: type[BaseGrant], store: Store, mint: Mint, signer: Signer, control: Control
+) -> type[BaseGrant]:
     """Return `grant` with the parts it works on, since Authlib makes grants from classes."""
-    return type(grant.__name__, (grant,), {"store": store, "mint": mint, "signer": signer})
+    parts = {"store": store, "mint": mint, "signer": signer, "control": control}
+    return type(grant.__name__, (grant,), parts)
+
+
+def require_signature(store: Store, person: Person) -> None:
+    """Refuse somebody who has not signed the acceptable use policy, in IAM's words.
+
+    Raises
+    ------
+    InvalidGrantError
+        400 ``invalid_grant``.
+    """
+    if store.unsigned_policy(person.sub) is not None:
+        raise InvalidGrantError(
+            f"User {person.username} needs to sign AUP for this organization in order to proceed."
+        )
+
+
+def _check_target(grant: Any, held: list[str] | None) -> None:
+    """Refuse a ``resource`` (RFC 8707) that the login did not have, as IAM does at a refresh.
+
+    Any ``audience`` is taken, unless the switches make the provider a stricter one.
+    """
+    form = grant.request.form
+    foreign = held is not None and not set(policy.split(form.get("resource"))) <= set(held)
+    if foreign or (audience_of(form) and grant.control.switches().refused_audiences):
+        raise OAuth2Error(error="invalid_target", description="Target not allowed", status_code=400)
 
 
 class CodeGrant(_Serving, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib is untyped
@@ -75,11 +105,11 @@ class CodeGrant(_Serving, AuthorizationCodeGrant):  # type: ignore[misc]  # Auth
                 sub=person.sub,
                 redirect_uri=request.payload.redirect_uri,
                 scope=" ".join(policy.permitted(policy.split(request.scope), person)),
-                audience=" ".join(audience_of(data)),
+                audience=" ".join(audience_of(data) or policy.split(data.get("resource"))),
                 nonce=data.get("nonce"),
                 challenge=data.get("code_challenge"),
                 method=data.get("code_challenge_method"),
-                expires_at=time.time() + _CODE_SECONDS,
+                expires_at=self.control.now() + _CODE_SECONDS,
             )
         )
 
@@ -137,7 +167,7 @@ class RefreshGrant(_Serving, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         """Return a living refresh token of this client."""
         found = self.store.refresh_token(refresh_token)
         if found is None:
-            raise invalid_token("refresh", refresh_token)
+            raise self._dead(refresh_token)
         if not found.check_client(self.request.client):
             raise OAuth2Error(
                 error="invalid_client",
@@ -159,10 +189,12 @@ class RefreshGrant(_Serving, RefreshTokenGrant):  # type: ignore[misc]  # Authli
             raise OAuth2Error(
                 error="unauthorized", description=f"User {name} is not active.", status_code=401
             )
+        require_signature(self.store, person)
         return person
 
     def issue_token(self, user: Person, refresh_token: RefreshToken) -> dict[str, Any]:
         """Make the tokens; the ID token comes even where the narrowed scope has no openid."""
+        _check_target(self, policy.split(refresh_token.audience))
         full = policy.permitted(policy.split(refresh_token.scope), user)
         wanted = policy.split(self.request.payload.scope)
         order = Order(
@@ -171,12 +203,20 @@ class RefreshGrant(_Serving, RefreshTokenGrant):  # type: ignore[misc]  # Authli
             scopes=policy.permitted(wanted, user) if wanted else full,
             audience=audience_of(self.request.form) or policy.split(refresh_token.audience),
             nonce=refresh_token.nonce,
-            id_token="openid" in full,
+            id_token="openid" in full and self.control.switches().id_token_on_refresh,
         )
         answer = self.mint.refresh(order, refresh_token, policy.split(refresh_token.scope))
         if answer is None:
-            raise invalid_token("refresh", self.request.form["refresh_token"])
+            raise self._dead(self.request.form["refresh_token"])
         return answer
+
+    def _dead(self, refresh_token: str) -> OAuth2Error:
+        switches = self.control.switches()
+        if switches.revoke_family_on_reuse:
+            self.store.end_family(refresh_token)
+        if switches.standard_errors:
+            return InvalidGrantError("The refresh token is not valid")
+        return invalid_token("refresh", refresh_token)
 
     def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
         """Leave it: `issue_token` rotates in the transaction that makes the tokens."""
@@ -203,6 +243,8 @@ class ExchangeGrant(_Serving, BaseGrant, TokenEndpointMixin):  # type: ignore[mi
         person = self.store.person(sub=found.sub) if found else None
         if found is None or person is None:
             raise invalid_token("access", subject)
+        require_signature(self.store, person)
+        _check_target(self, None)
         wanted = policy.permitted(policy.split(form["scope"]), person)
         if "offline_access" in wanted:
             raise OAuth2Error(

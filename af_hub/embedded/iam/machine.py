@@ -9,6 +9,7 @@ from flask import Flask, Response, jsonify, request
 from af_hub.embedded.iam import policy, profiles
 from af_hub.embedded.iam.grants import CLIENT_AUTH, EXCHANGE
 from af_hub.embedded.iam.keys import ALGORITHM
+from af_hub.embedded.iam.switches import changed
 
 if TYPE_CHECKING:
     from af_hub.embedded.iam.provider import Provider
@@ -20,7 +21,7 @@ def discovery(provider: Provider) -> dict[str, Any]:
     """Return the well-known document (OpenID Connect Discovery 1.0)."""
     config = provider.config
     base = config.issuer
-    return {
+    document = {
         "issuer": base,
         "authorization_endpoint": f"{config.login_url}authorize",
         "token_endpoint": f"{base}token",
@@ -36,6 +37,7 @@ def discovery(provider: Provider) -> dict[str, Any]:
         "code_challenge_methods_supported": ["plain", "S256"],
         "scopes_supported": sorted({s for client in config.clients for s in client.scopes}),
     }
+    return changed(document, provider.control.switches().discovery)
 
 
 def machine_app(provider: Provider) -> Flask:
@@ -93,4 +95,5 @@ def userinfo(provider: Provider, authorization: str) -> Response:
     if "openid" not in scopes:
         return Response("<html><body>Forbidden</body></html>", 403, mimetype="text/html")
     client = next(c for c in provider.config.clients if c.client_id == found.client_id)
-    return jsonify(profiles.user_info(client.token_profile, person, scopes, claims))
+    info = profiles.user_info(client.token_profile, person, scopes, claims)
+    return jsonify(changed(info, provider.control.switches().userinfo))

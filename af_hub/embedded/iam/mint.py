@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
 from af_hub.embedded.iam import policy, profiles
-from af_hub.embedded.iam.store import AccessToken, RefreshToken, Store, fingerprint
+from af_hub.embedded.iam.records import AccessToken, RefreshToken, fingerprint
+from af_hub.embedded.iam.switches import changed
 
 if TYPE_CHECKING:
     from af_hub.embedded.iam.config import ClientConfig, IAMConfig
     from af_hub.embedded.iam.keys import Signer
     from af_hub.embedded.iam.people import Person
+    from af_hub.embedded.iam.store import Store
+    from af_hub.embedded.iam.switches import Control
 
 
 class Client(ClientMixin):  # type: ignore[misc]  # Authlib is untyped
@@ -51,8 +53,7 @@ class Client(ClientMixin):  # type: ignore[misc]  # Authlib is untyped
 
     def check_client_secret(self, client_secret: str) -> bool:
         """Compare in constant time; the file is read each time, so that it can be changed."""
-        secret = self.config.secret_file.read_text(encoding="utf-8").strip()
-        return secrets.compare_digest(secret.encode(), client_secret.encode())
+        return secrets.compare_digest(self.config.secret().encode(), client_secret.encode())
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:  # noqa: ARG002
         """Accept the secret by header or by form, whatever was registered, as IAM does."""
@@ -101,11 +102,12 @@ class Mint:
 
     Parameters
     ----------
-    config, store, signer
+    config, store, signer, control
         The parts that it works with.
     """
 
-    def __init__(self, config: IAMConfig, store: Store, signer: Signer) -> None:
+    def __init__(self, config: IAMConfig, store: Store, signer: Signer, control: Control) -> None:
+        self._control = control
         self._config = config
         self._store = store
         self._signer = signer
@@ -139,36 +141,37 @@ class Mint:
                 return self._answer(order, None, parent=old.hash)
             if not self._store.take("refresh_tokens", old.hash):
                 return None
-            kept = Order(order.person, order.client, full_scope, order.audience, order.nonce)
-            return self._answer(order, self._new_refresh(kept))
+            audience = policy.split(old.audience)  # one that is asked for now does not stick
+            kept = Order(order.person, order.client, full_scope, audience, order.nonce)
+            return self._answer(order, self._new_refresh(kept, old.hash))
 
     def exchange(self, order: Order) -> dict[str, Any]:
         """Make a token that stands on its own: it survives its subject's revocation."""
         with self._store.transaction():
             return self._answer(order, None)
 
-    def _new_refresh(self, order: Order) -> str:
+    def _new_refresh(self, order: Order, parent: str | None = None) -> str:
         """Make an unsigned JWT, as IAM does: the client can read when it expires."""
-        expires_at = int(time.time()) + order.client.refresh_token_seconds
+        expires_at = int(self._control.now()) + order.client.refresh_token_seconds
         payload = {"exp": expires_at, "jti": secrets.token_urlsafe(32)}
         token = f"{_part({'alg': 'none'})}.{_part(payload)}."
-        self._store.add_token(
-            RefreshToken(
-                hash=fingerprint(token),
-                client_id=order.client.client_id,
-                sub=order.person.sub,
-                scope=" ".join(order.scopes),
-                audience=" ".join(order.audience),
-                nonce=order.nonce,
-                expires_at=expires_at,
-            )
+        record = RefreshToken(
+            hash=fingerprint(token),
+            client_id=order.client.client_id,
+            sub=order.person.sub,
+            scope=" ".join(order.scopes),
+            audience=" ".join(order.audience),
+            nonce=order.nonce,
+            expires_at=expires_at,
         )
+        self._store.add_token(record)
+        self._store.join_family(record, parent or record.hash)
         return token
 
     def _answer(
         self, order: Order, refresh: str | None, *, parent: str | None = None
     ) -> dict[str, Any]:
-        now = int(time.time())
+        now, switches = int(self._control.now()), self._control.switches()
         seconds = order.client.access_token_seconds
         common = {"sub": order.person.sub, "iat": now}
         claims = common | {
@@ -181,6 +184,8 @@ class Mint:
             claims["act"] = {"sub": order.act}
         profile = order.client.token_profile
         claims |= profiles.access_claims(profile, order.person, order.scopes, order.audience, now)
+        if profile == "iam" and self._config.include_authn_info:
+            claims |= profiles.authn_info(order.person, order.scopes)
         self._store.add_token(
             AccessToken(
                 jti=str(claims["jti"]),
@@ -192,7 +197,7 @@ class Mint:
             )
         )
         answer: dict[str, Any] = {
-            "access_token": self._signer.sign(claims),
+            "access_token": self._signer.sign(changed(claims, switches.access_token)),
             "token_type": "Bearer",
             "expires_in": seconds,
             "scope": " ".join(order.scopes),
@@ -200,8 +205,11 @@ class Mint:
         if refresh:
             answer["refresh_token"] = refresh
         if order.id_token:
-            answer["id_token"] = self._signer.sign(common | self._id_claims(order, now))
-        return answer
+            answer["id_token"] = self._signer.sign_id_token(
+                changed(common | self._id_claims(order, now), switches.id_token),
+                order.client.secret(),
+            )
+        return changed(answer, switches.token_answer)
 
     def _id_claims(self, order: Order, now: int) -> dict[str, Any]:
         claims: dict[str, Any] = {

@@ -1,7 +1,8 @@
-"""The claims of IAM's four token profiles: pure functions."""
+"""The claims of IAM's four token profiles."""
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
 ANY_AUDIENCE = "https://wlcg.cern.ch/jwt/v1/any"
 """The WLCG profile's audience for 'no audience in particular'."""
+
+ORGANISATION = "analysis-facility-demo"
+"""Name of the organisation that the development IAM is of."""
 
 _BACKDATED = 60
 """Seconds that ``nbf`` lies before ``iat``, for clocks that run behind."""
@@ -30,6 +34,11 @@ def wlcg_groups(person: Person, scopes: list[str]) -> list[str]:
     return first + sorted(mine.difference(first))
 
 
+def shuffled(groups: frozenset[str]) -> list[str]:
+    """Return groups in any order: IAM's changes from run to run in the profiles iam and kc."""
+    return random.sample(sorted(groups), len(groups))
+
+
 def _group_claims(profile: TokenProfile, person: Person, scopes: list[str]) -> dict[str, Any]:
     """Return the group claims that access and ID tokens of a profile share."""
     if profile == "wlcg":
@@ -37,8 +46,7 @@ def _group_claims(profile: TokenProfile, person: Person, scopes: list[str]) -> d
         # an empty list is left out, it is not sent as []
         return {"wlcg.groups": groups} if groups else {}
     if profile == "kc":
-        # a set on purpose: IAM's order changes from run to run
-        return {"roles": list(person.groups)}
+        return {"roles": shuffled(person.groups)}
     if profile == "aarc" and "eduperson_entitlement" in scopes:
         entitlements = [_ENTITLEMENT + group.replace("/", ":") for group in person.groups]
         return {"eduperson_entitlement": entitlements, "entitlements": entitlements}
@@ -66,14 +74,21 @@ def id_claims(profile: TokenProfile, person: Person, scopes: list[str]) -> dict[
     """Return the profile's claims of an ID token."""
     claims = _group_claims(profile, person, scopes)
     if profile == "iam" and "profile" in scopes:
-        claims |= {
+        claims |= authn_info(person, scopes)
+    return claims
+
+
+def authn_info(person: Person, scopes: list[str]) -> dict[str, Any]:
+    """Return who somebody is, by scope, as the profile iam tells it in tokens."""
+    claims: dict[str, Any] = {}
+    if "profile" in scopes:
+        claims = {
             "name": person.name,
             "preferred_username": person.username,
-            "groups": list(person.groups),
+            "groups": shuffled(person.groups),
+            "organisation_name": ORGANISATION,
         }
-        if "email" in scopes:
-            claims["email"] = person.email
-    return claims
+    return claims | ({"email": person.email} if "email" in scopes else {})
 
 
 def user_info(
@@ -93,6 +108,8 @@ def user_info(
         "email_verified": True,
     }
     if profile == "iam":
-        return info | ({"groups": list(person.groups)} if person.groups else {})
+        return info | ({"groups": shuffled(person.groups)} if person.groups else {})
+    if profile == "aarc":
+        info["eduperson_scoped_affiliation"] = "member@example.org"
     copied = ("wlcg.groups", "roles", "eduperson_entitlement", "entitlements", "voperson_id")
     return info | {name: token[name] for name in copied if name in token}

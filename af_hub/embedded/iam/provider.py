@@ -21,7 +21,9 @@ from af_hub.embedded.iam.grants import (
 )
 from af_hub.embedded.iam.keys import Signer
 from af_hub.embedded.iam.mint import Client, Mint
-from af_hub.embedded.iam.store import AccessToken, RefreshToken, Store
+from af_hub.embedded.iam.records import AccessToken, RefreshToken
+from af_hub.embedded.iam.store import Store
+from af_hub.embedded.iam.switches import Control
 
 if TYPE_CHECKING:
     from af_hub.embedded.iam.config import IAMConfig
@@ -46,11 +48,12 @@ class Provider:
 
     Parameters
     ----------
-    config, store, signer, server
+    config, control, store, signer, server
         The parts.
     """
 
     config: IAMConfig
+    control: Control
     store: Store
     signer: Signer
     server: Server
@@ -59,17 +62,19 @@ class Provider:
     def build(cls, config: IAMConfig) -> Provider:
         """Open the state below ``config.data`` and put the parts together."""
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = Store(config.data / "iam.sqlite")
-        signer = Signer(config.data / "signing-key.pem")
-        mint = Mint(config, store, signer)
+        control = Control(config.control)
+        store = Store(config.data / "iam.sqlite", control.now)
+        signer = Signer(config.data, control)
+        mint = Mint(config, store, signer, control)
+        parts = (store, mint, signer, control)
         clients = {client.client_id: Client(client) for client in config.clients}
 
         # the mint stores what it makes, in one transaction: there is nothing left to save
         server = Server(query_client=clients.get, save_token=lambda _token, _request: None)
-        server.register_grant(bind(CodeGrant, store, mint, signer), [Pkce(required=False)])
-        server.register_grant(bind(RefreshGrant, store, mint, signer))
-        server.register_grant(bind(ExchangeGrant, store, mint, signer))
-        provider = cls(config, store, signer, server)
+        server.register_grant(bind(CodeGrant, *parts), [Pkce(required=False)])
+        server.register_grant(bind(RefreshGrant, *parts))
+        server.register_grant(bind(ExchangeGrant, *parts))
+        provider = cls(config, control, store, signer, server)
         server.register_endpoint(_Revocation(server, provider))
         server.register_endpoint(_Introspection(server, provider))
         return provider

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server as WSGIServer
 
+from af_hub.embedded.iam.faults import Faulty
 from af_hub.embedded.iam.login import login_app
 from af_hub.embedded.iam.machine import machine_app
 from af_hub.embedded.iam.provider import Provider
@@ -27,6 +28,7 @@ log = logging.getLogger("af_hub.iam")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _THREADS = 8
+_THREADS_OF_TESTS = 40  # calls that hang on purpose must not starve the others
 _BACKLOG = 128  # with cheroot's 5 a burst of connections waits a second and more
 
 
@@ -83,14 +85,15 @@ class Doors:
 
     def __init__(self, config: IAMConfig) -> None:
         self._provider = Provider.build(config)
+        threads = _THREADS_OF_TESTS if self._provider.control.enabled else _THREADS
         machine = WSGIServer(
             (config.host, config.https_port),
-            AccessLog(machine_app(self._provider), "machine"),
-            numthreads=_THREADS,
+            AccessLog(self._door(machine_app(self._provider)), "machine"),
+            numthreads=threads,
             request_queue_size=_BACKLOG,
         )
         machine.ssl_adapter = BuiltinSSLAdapter(str(config.certificate), str(config.key))
-        page = AccessLog(login_app(self._provider), "login")
+        page = AccessLog(self._door(login_app(self._provider)), "login")
         hosts = [config.host] + [config.login_host] * bool(config.login_host)
         self._servers = [
             machine,
@@ -114,8 +117,13 @@ class Doors:
             thread.start()
         log.info("issuer %s, login page %s", config.issuer, config.login_url)
 
+    def _door(self, app: WSGIApp) -> WSGIApp:
+        control = self._provider.control
+        return Faulty(app, control) if control.enabled else app
+
     def close(self) -> None:
         """Stop both doors and close the database."""
+        self._provider.control.closed.set()
         for server in self._servers:
             server.stop()
         for thread in self._threads:

@@ -5,19 +5,18 @@ Tokens and codes are kept as SHA-256 only: a copy of the database opens nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from af_hub.embedded.iam.people import DEMO_PEOPLE, Person
+from af_hub.embedded.iam.records import AccessToken, Code, RefreshToken, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _SCHEMA = """
@@ -37,79 +36,14 @@ CREATE TABLE IF NOT EXISTS access_tokens (
 CREATE INDEX IF NOT EXISTS access_by_refresh ON access_tokens (refresh);
 CREATE TABLE IF NOT EXISTS sessions (
     hash TEXT PRIMARY KEY, sub TEXT NOT NULL, expires_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS families (
+    hash TEXT PRIMARY KEY, family TEXT NOT NULL, expires_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS family_members ON families (family);
+CREATE TABLE IF NOT EXISTS policies (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS signatures (
+    sub TEXT NOT NULL, policy INTEGER NOT NULL REFERENCES policies (id) ON DELETE CASCADE,
+    PRIMARY KEY (sub, policy));
 """
-
-
-def fingerprint(secret: str) -> str:
-    """Return what is stored instead of a code, token or session id."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """An authorization code, with the accessors that Authlib calls."""
-
-    hash: str
-    client_id: str
-    sub: str
-    redirect_uri: str
-    scope: str
-    audience: str
-    nonce: str | None
-    challenge: str | None
-    method: str | None
-    expires_at: float
-
-    @property
-    def code_challenge(self) -> str | None:
-        """PKCE challenge (RFC 7636)."""
-        return self.challenge
-
-    @property
-    def code_challenge_method(self) -> str | None:
-        """PKCE method, ``plain`` or ``S256``."""
-        return self.method
-
-    def get_redirect_uri(self) -> str:
-        """Return the redirect URI of the authorization request."""
-        return self.redirect_uri
-
-    def get_scope(self) -> str:
-        """Return the granted scope."""
-        return self.scope
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """A refresh token, with the accessors that Authlib calls."""
-
-    hash: str
-    client_id: str
-    sub: str
-    scope: str
-    audience: str
-    nonce: str | None
-    expires_at: float
-
-    def check_client(self, client: Any) -> bool:
-        """Tell whether the token was given to `client`."""
-        return bool(client.get_client_id() == self.client_id)
-
-    def get_scope(self) -> str:
-        """Return the granted scope."""
-        return self.scope
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """An access token that has not been revoked."""
-
-    jti: str
-    client_id: str
-    sub: str
-    scope: str
-    refresh: str | None
-    expires_at: float
 
 
 class Store:
@@ -119,9 +53,12 @@ class Store:
     ----------
     path
         Database file, made with mode 0600 if absent and filled with the demo accounts.
+    now
+        The IAM's clock.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         path.touch(mode=0o600, exist_ok=True)
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(
@@ -173,10 +110,10 @@ class Store:
     def add_code(self, code: Code) -> None:
         """Remember a code, and forget what has expired."""
         with self.transaction():
-            for table in ("codes", "access_tokens", "refresh_tokens", "sessions"):
+            for table in ("codes", "access_tokens", "refresh_tokens", "sessions", "families"):
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE expires_at < ?",  # noqa: S608  fixed names
-                    (time.time(),),
+                    (self._now(),),
                 )
             self._insert("codes", _fields(code))
 
@@ -185,7 +122,7 @@ class Store:
         row = self._one(
             "SELECT * FROM codes WHERE hash = ? AND expires_at >= ?",
             fingerprint(value),
-            time.time(),
+            self._now(),
         )
         return None if row is None else Code(**row)
 
@@ -195,14 +132,14 @@ class Store:
         row = self._one(
             "SELECT * FROM refresh_tokens WHERE hash = ? AND expires_at >= ?",
             fingerprint(value),
-            time.time(),
+            self._now(),
         )
         return None if row is None else RefreshToken(**row)
 
     def access_token(self, jti: str) -> AccessToken | None:
         """Return an access token that is neither expired nor revoked."""
         row = self._one(
-            "SELECT * FROM access_tokens WHERE jti = ? AND expires_at >= ?", jti, time.time()
+            "SELECT * FROM access_tokens WHERE jti = ? AND expires_at >= ?", jti, self._now()
         )
         return None if row is None else AccessToken(**row)
 
@@ -228,13 +165,63 @@ class Store:
         table = "refresh_tokens" if isinstance(token, RefreshToken) else "access_tokens"
         self._insert(table, _fields(token))
 
+    # --- families of refresh tokens: all that came from one login ---
+    def join_family(self, token: RefreshToken, parent: str) -> None:
+        """Remember that `token` came from `parent`, inside a transaction.
+
+        Parameters
+        ----------
+        token
+            A new refresh token.
+        parent
+            Hash of the token that it follows; its own one at a login.
+        """
+        row = self._one("SELECT family FROM families WHERE hash = ?", parent)
+        family = row["family"] if row else parent
+        self._insert(
+            "families", {"hash": token.hash, "family": family, "expires_at": token.expires_at}
+        )
+
+    def end_family(self, value: str) -> None:
+        """Delete all living tokens of the login that a refresh token, dead or not, came from."""
+        with self.transaction():
+            self._connection.execute(
+                "DELETE FROM refresh_tokens WHERE hash IN (SELECT hash FROM families WHERE "
+                "family = (SELECT family FROM families WHERE hash = ?))",
+                (fingerprint(value),),
+            )
+
+    # --- acceptable use policy ---
+    def set_policy(self, text: str | None) -> None:
+        """Ask everybody to sign a new policy; None asks nobody any more."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM policies")
+            if text is not None:
+                self._insert("policies", {"id": time.time_ns(), "text": text})
+
+    def unsigned_policy(self, sub: str) -> str | None:
+        """Return the text that a user still has to sign, if any."""
+        row = self._one(
+            "SELECT text FROM policies WHERE id NOT IN "
+            "(SELECT policy FROM signatures WHERE sub = ?)",
+            sub,
+        )
+        return None if row is None else str(row["text"])
+
+    def sign_policy(self, sub: str) -> None:
+        """Remember that a user signed the policy of now."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO signatures SELECT ?, id FROM policies", (sub,)
+            )
+
     # --- browser sessions ---
     def add_session(self, value: str, sub: str, seconds: float) -> None:
         """Remember a browser session."""
         with self.transaction():
             self._insert(
                 "sessions",
-                {"hash": fingerprint(value), "sub": sub, "expires_at": time.time() + seconds},
+                {"hash": fingerprint(value), "sub": sub, "expires_at": self._now() + seconds},
             )
 
     def session(self, value: str) -> Person | None:
@@ -243,7 +230,7 @@ class Store:
             "SELECT people.* FROM people JOIN sessions USING (sub) "
             "WHERE sessions.hash = ? AND sessions.expires_at >= ?",
             fingerprint(value),
-            time.time(),
+            self._now(),
         )
         return None if row is None else _person(row)
 
