@@ -17,6 +17,8 @@ from af_hub.iam.groups import matches_any, select
 from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
 from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
 from af_hub.iam.names import hub_name, same_issuer
+from af_hub.iam.pace import Pace
+from af_hub.iam.pages import keeps_working
 from af_hub.iam.provider import Provider
 from af_hub.iam.session import Login, Sessions, pin_of
 from af_hub.spawner.refusals import start_refused
@@ -32,7 +34,12 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
     @cached_property
     def sessions(self) -> Sessions:
         """Logins kept alive."""
-        return Sessions(self.endpoint, accept=self.reader.again, apply=self._apply)
+        return Sessions(
+            self.endpoint,
+            accept=self.reader.again,
+            apply=self._apply,
+            pace=Pace(self.max_calls_per_second),
+        )
 
     @cached_property
     def broker(self) -> Broker:
@@ -75,13 +82,14 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
             `CallbackHandler` makes a page of it.
         """
         state = handler.login_state()
+        code = handler.get_argument("code")
         answer = await self.endpoint.redeem(
-            handler.get_argument("code"),
+            code,
             redirect_uri=self.get_callback_url(handler),
             verifier=state.get("code_verifier", ""),
             scope=" ".join(self.scope),
         )
-        username, login = await self.reader.first(answer, nonce=state.get("nonce", ""))
+        username, login = await self.reader.first(answer, nonce=state.get("nonce", ""), code=code)
         name = self.normalize_username(hub_name(username))
         await self._check_pin(handler, name, login)
         return await self._model(name, login)
@@ -157,14 +165,18 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
         try:
             await self.login_of(user)
         except IAMUnavailable as error:
-            login = Login.from_state(await user.get_auth_state())
-            kept = login is not None and time.time() < login.expires_at + self.offline_grace
+            kept = time.time() < await self.works_until(user)
             self.log.warning("%s keeps the login: %s (%s)", user.name, kept, error.code)
             return kept
         except AFError as error:
             self.log.warning("%s has to log in again: %s", user.name, error.code)
             return False
         return True
+
+    async def works_until(self, user: Any) -> float:
+        """Return when a login ends if the identity provider stays away; 0 without a login."""
+        login = Login.from_state(await user.get_auth_state()) if self.enable_auth_state else None
+        return login.expires_at + self.offline_grace if login else 0.0
 
     async def pre_spawn_start(self, user: Any, spawner: Any) -> None:
         """Ask the identity provider before each start, by whatever way it was asked for.
@@ -181,7 +193,11 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
         try:
             await self._confirm(user)
         except AFError as error:
-            refusal = Refusal(error.code, error.message, status=error.status)
+            told = error
+            until = await self.works_until(user)
+            if isinstance(error, IAMUnavailable) and until > time.time():
+                told = keeps_working(error, until)
+            refusal = Refusal(told.code, told.message, status=told.status)
             raise start_refused(spawner, refusal) from None
 
     async def _confirm(self, user: Any) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from af_hub.errors import IAMUnavailable, Refusal, SessionOver
+from af_hub.errors import AFError, IAMUnavailable, Refusal, SessionOver
+from af_hub.iam.scopes import narrowed
 from af_hub.iam.tokens import issuer_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ log = logging.getLogger(__name__)
 
 MINIMUM_LIFE: Final = 60.0
 """Seconds that a token given out lives at least, also while the provider is away."""
+
+EARLY: Final = 300.0
+"""Seconds before its end at which a token is made anew, so that a try may fail."""
+
+NARROWED_PER_USER: Final = 32
+"""Tokens per user beyond which no narrower ones are given."""
 
 CACHE_SIZE: Final = 10_000
 """Tokens kept; beyond that the ones that end first are dropped."""
@@ -86,6 +93,10 @@ class Brokered:
         }
 
 
+_Key = tuple[str, str, str]
+"""User, audience's name, scope."""
+
+
 class Broker:
     """Gives out access tokens, one per user and audience at a time.
 
@@ -115,16 +126,27 @@ class Broker:
         self._audiences = audiences
         self._login = login
         self._issuer = issuer
-        self._cache: dict[tuple[str, str], Brokered] = {}
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._cache: dict[_Key, Brokered] = {}
+        self._former: dict[str, list[Brokered]] = {}
+        self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
-    async def token(self, user: HubUser, name: str) -> Brokered:
+    async def token(self, user: HubUser, name: str, scope: str = "") -> Brokered:
         """Return a token for the audience called `name`.
+
+        Parameters
+        ----------
+        user
+            Whose.
+        name
+            Of the audience.
+        scope
+            A part of the audience's scope, see `af_hub.iam.scopes.narrowed`; empty = all of it.
 
         Raises
         ------
         Refusal
-            ``audience-unknown``, or what the user's login check refuses.
+            ``audience-unknown``, ``scope-refused``, ``too-many-tokens``, or what the user's login
+            check refuses.
         SessionOver
             The user has to log in again.
         IdentityError
@@ -137,7 +159,7 @@ class Broker:
             raise Refusal(
                 "audience-unknown", "This facility gives no tokens of that name.", status=404
             )
-        key = (user.name, name)
+        key = (user.name, name, narrowed(scope, audience.scope))
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
@@ -155,16 +177,21 @@ class Broker:
         """Drop a user's tokens and return those that still live."""
         now = time.time()
         gone = [self._cache.pop(key) for key in list(self._cache) if key[0] == user.name]
+        gone += self._former.pop(user.name, [])
         return [one.access_token for one in gone if one.expires_at > now]
 
-    async def _token(self, user: HubUser, key: tuple[str, str], audience: Audience) -> Brokered:
+    async def _token(self, user: HubUser, key: _Key, audience: Audience) -> Brokered:
         login = await self._login(user)
         old = self._cache.get(key)
-        if old is not None and old.groups == login.groups:
-            left = old.expires_at - time.time()
-            if left > max(MINIMUM_LIFE, old.lifetime / 4):
-                return old
-        answer = await self._make(user, login, audience)
+        if (
+            old is not None
+            and old.groups == login.groups
+            and old.expires_at - time.time() > _renewed_at(old.lifetime)
+        ):
+            return old
+        if old is None and key[2] != audience.scope:
+            self._check_count(key)
+        answer = await self._make(user, login, replace(audience, scope=key[2]))
         now = time.time()
         made = Brokered(
             access_token=answer.access_token,
@@ -193,14 +220,42 @@ class Broker:
             return await self._exchange(login, audience)
 
     async def _exchange(self, login: Login, audience: Audience) -> TokenAnswer:
-        return await self._endpoint.exchange(
-            login.access_token, audience=audience.audience, scope=audience.scope
-        )
+        pace = self._sessions.pace
+        await pace.turn()
+        try:
+            answer = await self._endpoint.exchange(
+                login.access_token, audience=audience.audience, scope=audience.scope
+            )
+        except AFError as error:
+            pace.note(error)
+            raise
+        pace.note(None)
+        return answer
 
-    def _remember(self, key: tuple[str, str], made: Brokered, now: float) -> None:
+    def _check_count(self, key: _Key) -> None:
+        """Refuse one more kind of token: logout must end all, and nobody's may be pushed out."""
+        now = time.time()
+        own = [k for k, one in self._cache.items() if k[0] == key[0] and one.expires_at > now]
+        if len(own) >= NARROWED_PER_USER:
+            raise Refusal(
+                "too-many-tokens",
+                f"You have {len(own)} different tokens already. Ask for a wider scope, or wait "
+                "until some have ended.",
+                status=429,
+            )
+
+    def _remember(self, key: _Key, made: Brokered, now: float) -> None:
+        old = self._cache.get(key)
+        former = [one for one in self._former.get(key[0], ()) if one.expires_at > now]
+        self._former[key[0]] = former if old is None else [*former, old]
         self._cache[key] = made
         if len(self._cache) > CACHE_SIZE:
             by_end = sorted(self._cache, key=lambda one: self._cache[one].expires_at)
             for one in by_end[: CACHE_SIZE // 10]:
                 del self._cache[one]
-            log.info("%d tokens kept at %.0f", len(self._cache), now)
+            log.info("%d tokens kept", len(self._cache))
+
+
+def _renewed_at(lifetime: float) -> float:
+    """Return how many seconds before its end a token is made anew."""
+    return max(MINIMUM_LIFE, min(lifetime / 2, max(EARLY, lifetime / 4)))

@@ -60,7 +60,8 @@ class TokenHandler(APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
         """Ask the broker and write its answer."""
         name = self.get_argument("audience", "")
         try:
-            token = await self.authenticator.broker.token(user, name)
+            scope = self.get_argument("scope", "")
+            token = await self.authenticator.broker.token(user, name, scope)
         except AFError as error:
             self.log.warning(
                 "no token for %r of %s to %s: %s", name[:64], user.name, caller, error.code
@@ -72,7 +73,7 @@ class TokenHandler(APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
 
 
 class ServerTokenHandler(TokenHandler):
-    """``GET /hub/api/af/token?audience=NAME``: for a user's own server."""
+    """``GET /hub/api/af/token?audience=NAME[&scope=…]``: for a user's own server."""
 
     async def get(self) -> None:
         """Answer a server; cookies and other tokens of the user are refused."""
@@ -93,7 +94,7 @@ class ServerTokenHandler(TokenHandler):
 
 
 class ServiceTokenHandler(TokenHandler):
-    """``GET /hub/api/af/users/NAME/token?audience=NAME``: for services on a user's behalf."""
+    """``GET /hub/api/af/users/NAME/token?audience=NAME[&scope=…]``: for services of a user."""
 
     async def get(self, user_name: str) -> None:
         """Answer a service within its list of audiences."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from typing import Any
 from urllib.parse import urljoin
 
@@ -18,7 +19,7 @@ from tornado import web
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.answers import scrub
-from af_hub.iam.pages import PageError, PanelHandler, logged_out
+from af_hub.iam.pages import PageError, PanelHandler, keeps_working, logged_out
 
 _REVOKE_TIMEOUT = 5.0
 """Seconds that a logout waits for the identity provider."""
@@ -39,7 +40,7 @@ class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OA
         try:
             endpoints = await authenticator.provider.endpoints()
         except IAMUnavailable as error:
-            raise PageError(error, again=self.request.path) from None
+            raise PageError(await self._for_who_is_in(error), again=self.request.path) from None
         self.authorize_url = authenticator.authorize_url or endpoints.authorize
         state = {
             "state_id": self._generate_state_id(),
@@ -62,6 +63,11 @@ class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OA
             extra_params=extra,
             response_type="code",
         )
+
+    async def _for_who_is_in(self, error: IAMUnavailable) -> IAMUnavailable:
+        user = self.current_user
+        until = await self.authenticator.works_until(user) if user else 0.0
+        return keeps_working(error, until) if until > time.time() else error
 
 
 class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped

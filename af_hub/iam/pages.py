@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,6 +139,25 @@ def logged_out(*, revoked: bool, login_url: str, provider_url: str) -> Panel:
         sentences=tuple(sentences),
         button=Link(login_url, "Log in again"),
         link=link,
+    )
+
+
+def keeps_working(error: IAMUnavailable, until: float) -> IAMUnavailable:
+    """Return the error for somebody who is logged in: with how long that lasts.
+
+    Parameters
+    ----------
+    error
+        Why the identity provider was of no help.
+    until
+        When the login ends if it stays so, seconds since the epoch.
+    """
+    moment = datetime.fromtimestamp(until, UTC)
+    return IAMUnavailable(
+        error.code,
+        f"{error.message} You stay logged in and your servers keep working "
+        f"until {moment:%H:%M} UTC.",
+        error.detail,
     )
 
 

@@ -6,8 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from traitlets import Float, default
+
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
+from af_hub.iam.pace import RATE
 from af_hub.iam.reader import LoginReader
 from af_hub.iam.tokens import TokenEndpoint
 from af_hub.iam.traits import IAMTraits
@@ -17,12 +20,30 @@ from af_hub.secret import Secret
 class Provider(IAMTraits):
     """Mixin: each part is made when first needed, so that all traits are set."""
 
+    max_calls_per_second = Float(
+        RATE,
+        min=0.1,
+        config=True,
+        help="""
+        Refreshes and exchanges per second for requests that can wait: of pages, servers and
+        services. After an outage or a restart of the hub they queue; nobody is logged out
+        meanwhile. Starts of servers and logins do not queue. A facility with more active users
+        than this times `group_check_interval` needs more.
+        """,
+    )
+
     # settings of OAuthenticator, which is untyped
     client_id: Any
     client_secret: Any
     basic_auth: Any
     username_claim: Any
     validate_server_cert: Any
+
+    @default("auth_refresh_strict")
+    def _default_auth_refresh_strict(self) -> bool:
+        # JupyterHub 6.1 else leaves servers and API tokens to somebody who lost the group or
+        # the account; an outage is no reason here to say so (`refresh_user`)
+        return True
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -8,13 +8,65 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
+
+from af_hub.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TOKEN_SCOPE: Final = "custom:af:token"  # noqa: S105  a scope's name
 """With ``!user``: tokens of one's own login, from one's own server."""
+
+
+SCOPE_LENGTH: Final = 1000
+"""Characters that a request for a narrower token may have; RFC 6749 sets no limit."""
+
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+
+
+def narrowed(asked: str, configured: str) -> str:
+    """Return the scope of a narrower token: what was asked, in order, each once.
+
+    A path scope (WLCG profile, ``storage.read:/store``) covers what lies below it, by whole path
+    components: ``/store`` covers ``/store/cms`` and not ``/storehouse``. INDIGO IAM compares
+    beginnings of text instead. Any other scope covers itself.
+
+    Parameters
+    ----------
+    asked
+        Scopes separated by spaces; empty = all that is configured.
+    configured
+        The scopes of the audience.
+
+    Raises
+    ------
+    Refusal
+        ``scope-refused`` if one of them is not covered or not well formed.
+    """
+    if not asked:
+        return configured
+    wanted = sorted(set(asked.split(" "))) if len(asked) <= SCOPE_LENGTH else [""]
+    held = configured.split()
+    if not all(_SCOPE.fullmatch(one) and any(_covers(h, one) for h in held) for one in wanted):
+        raise Refusal("scope-refused", "This facility gives no token of that scope and audience.")
+    return " ".join(wanted)
+
+
+def _covers(held: str, wanted: str) -> bool:
+    if wanted == held:
+        return True
+    name, _, path = held.partition(":")
+    other, _, below = wanted.partition(":")
+    if name != other or not path.startswith("/") or not below.startswith("/"):
+        return False
+    parts = below.split("/")[1:]
+    # what a server would resolve, or decode, to another path is never narrower
+    if any(part in {"", ".", ".."} or "%" in part for part in parts):
+        return False
+    above = [part for part in path.split("/") if part]
+    return parts[: len(above)] == above
 
 
 def service_scope(service: str) -> str:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from af_hub.errors import IAMUnavailable, SessionOver
+from af_hub.iam.pace import OUTAGE_PAUSE, Pace
 from af_hub.secret import Secret
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
 
 log = logging.getLogger(__name__)
-
-OUTAGE_PAUSE: Final = 5.0
-"""Seconds after a failed refresh in which the same user's requests do not try again."""
 
 
 class HubUser(Protocol):
@@ -124,6 +122,8 @@ class Sessions:
         Verifies a refresh answer and returns the new login (identity unchanged, groups read).
     apply
         Writes a new login to the hub: auth_state, groups, admin rights.
+    pace
+        Turns for refreshes; those that a person waits for (``max_age=0``) need none.
     """
 
     def __init__(
@@ -132,10 +132,12 @@ class Sessions:
         *,
         accept: Callable[[Login, TokenAnswer], Awaitable[Login]],
         apply: Callable[[Any, Login], Awaitable[None]],
+        pace: Pace | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._accept = accept
         self._apply = apply
+        self.pace = pace or Pace()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[str, tuple[float, IAMUnavailable]] = {}
 
@@ -156,7 +158,8 @@ class Sessions:
         SessionOver
             There is no login, or the identity provider ended it.
         IAMUnavailable
-            A refresh was needed and the provider did not answer; the old login stays.
+            A refresh was needed and the provider did not answer, or has too many to make; the
+            old login stays.
         """
         # shielded: a request that is cancelled between the provider's answer and the database
         # would lose a rotated refresh token
@@ -191,17 +194,20 @@ class Sessions:
             confirmed = login.checked_at >= asked_at or now - login.checked_at < max_age
             if confirmed and login.expires_at - now > margin:
                 return login
-            return await self._refresh(user, login)
+            return await self._refresh(user, login, paced=max_age > 0)
 
-    async def _refresh(self, user: HubUser, login: Login) -> Login:
+    async def _refresh(self, user: HubUser, login: Login, *, paced: bool) -> Login:
         if login.refresh_token is None:
             raise SessionOver("login-over", "Your login has ended. Please log in again.")
         until, error = self._failed.get(user.name, (0.0, None))
         if error is not None and time.monotonic() < until:
             raise error
+        if paced:
+            await self.pace.turn()
         try:
             answer = await self._endpoint.refresh(login.refresh_token, held=login.scope)
         except IAMUnavailable as failure:
+            self.pace.note(failure)
             self._failed[user.name] = (time.monotonic() + OUTAGE_PAUSE, failure)
             raise
         except SessionOver as over:
@@ -209,6 +215,7 @@ class Sessions:
             if over.code == "login-over":  # the others can be put right at the provider
                 await user.save_auth_state(pin_of(await user.get_auth_state()))
             raise
+        self.pace.note(None)
         self._failed.pop(user.name, None)
         # stored before it is verified or used: the old refresh token may be dead already
         kept = replace(login, refresh_token=answer.refresh_token or login.refresh_token)

@@ -1,0 +1,90 @@
+"""Calls to the identity provider that nobody waits for in person, in an orderly queue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from af_hub.errors import IAMUnavailable
+
+RATE: Final = 8.0
+"""Calls per second. With `BURST` at once, no second sees more than ten."""
+
+BURST: Final = 2
+"""Calls that need not wait for each other."""
+
+PATIENCE: Final = 2.0
+"""Seconds that a request waits for its turn; beyond that it does without."""
+
+OUTAGE_FAILURES: Final = 3
+"""Failures in a row after which the provider counts as away."""
+
+OUTAGE_PAUSE: Final = 5.0
+"""Seconds between two tries while it is away."""
+
+
+class Pace:
+    """Gives turns, so that a restarted hub or a provider that comes back meets no herd.
+
+    After an outage the logins of all users are due at once; so are those of a course that logged
+    in together. Who gets no turn keeps the login as it is (see `IAMAuthenticator.offline_grace`)
+    and asks again with the next request.
+
+    Parameters
+    ----------
+    rate
+        Calls per second.
+    """
+
+    def __init__(self, rate: float = RATE) -> None:
+        self._interval = 1.0 / rate
+        self._next = float("-inf")
+        self._failures = 0
+        self._again_at = float("-inf")
+
+    async def turn(self) -> None:
+        """Wait for the next turn.
+
+        Raises
+        ------
+        IAMUnavailable
+            ``iam-busy`` if it would take too long, ``iam-unreachable`` while the provider is away.
+        """
+        now = time.monotonic()
+        if self._failures >= OUTAGE_FAILURES:
+            if now < self._again_at:
+                raise IAMUnavailable(
+                    "iam-unreachable",
+                    "The identity provider cannot be reached at the moment. "
+                    "Please try again in a minute.",
+                    "away since the last tries",
+                )
+            self._again_at = now + OUTAGE_PAUSE  # this one looks whether it is back
+        mine = max(self._next, now - (BURST - 1) * self._interval)
+        if mine - now > PATIENCE:
+            raise IAMUnavailable(
+                "iam-busy",
+                "Many people's logins are being renewed. Please try again in a minute.",
+            )
+        self._next = mine + self._interval
+        if mine > now:
+            await asyncio.sleep(mine - now)
+
+    def note(self, error: Exception | None) -> None:
+        """Learn how a call went, paced or not.
+
+        Parameters
+        ----------
+        error
+            What it raised; None for an answer.
+        """
+        if not isinstance(error, IAMUnavailable) or error.code not in _AWAY:
+            self._failures = 0
+            return
+        self._failures += 1
+        if self._failures == OUTAGE_FAILURES:
+            self._again_at = time.monotonic() + OUTAGE_PAUSE
+
+
+_AWAY: Final = frozenset({"iam-unreachable", "iam-failed"})

@@ -1,0 +1,89 @@
+"""Turns for calls to the identity provider: no herd, and no knocking while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from af_hub.errors import IAMUnavailable, SessionOver
+from af_hub.iam import pace as module
+from af_hub.iam.pace import OUTAGE_FAILURES, OUTAGE_PAUSE, PATIENCE, Pace
+
+AWAY = IAMUnavailable("iam-unreachable", "away")
+
+
+class Clock:
+    """Time that a test moves on."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        """Return seconds."""
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give the module a clock of its own."""
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+async def outcome(pace: Pace) -> str:
+    try:
+        await pace.turn()
+    except IAMUnavailable as error:
+        return error.code
+    return "turn"
+
+
+async def test_calls_are_ten_a_second_at_most_when_a_thousand_users_come_at_once() -> None:
+    pace, turns = Pace(), list[float]()
+
+    async def one() -> str:
+        told = await outcome(pace)
+        if told == "turn":
+            turns.append(time.monotonic())
+        return told
+
+    told = await asyncio.gather(*(one() for _ in range(1000)))
+    assert set(told) == {"turn", "iam-busy"}
+    assert len(turns) >= 8 * PATIENCE
+    for first in turns:
+        assert sum(first <= turn < first + 0.95 for turn in turns) <= 10
+
+
+async def test_nobody_waits_when_few_come() -> None:
+    pace = Pace()
+    started = time.monotonic()
+    assert [await outcome(pace), await outcome(pace)] == ["turn", "turn"]
+    assert time.monotonic() - started < 0.1
+
+
+async def test_one_call_in_five_seconds_is_made_while_the_provider_is_away(clock: Clock) -> None:
+    pace = Pace(1e6)
+    for _ in range(OUTAGE_FAILURES):
+        assert await outcome(pace) == "turn"
+        pace.note(AWAY)
+    for _ in range(3):
+        assert [await outcome(pace) for _ in range(20)] == ["iam-unreachable"] * 20
+        clock.ahead += OUTAGE_PAUSE
+        assert [await outcome(pace) for _ in range(3)] == [
+            "turn",
+            "iam-unreachable",
+            "iam-unreachable",
+        ]
+        pace.note(AWAY)
+    pace.note(None)
+    assert [await outcome(pace) for _ in range(20)] == ["turn"] * 20
+
+
+async def test_single_failures_and_refusals_stop_nobody() -> None:
+    pace = Pace(1e6)
+    for error in (AWAY, AWAY, None, AWAY, AWAY, SessionOver("login-over", "over"), AWAY, AWAY):
+        pace.note(error)
+    assert await outcome(pace) == "turn"
