@@ -75,12 +75,11 @@ for name, value in given["authenticator"].items():
 
 
 @dataclass
-class Hub:
-    """A hub and what tests need to talk to it."""
+class PlainHub:
+    """A hub of any identity provider, and what tests need to talk to it."""
 
     url: str
     root: Path
-    iam: IAM
     services: dict[str, str] = field(repr=False)
     process: subprocess.Popen[bytes]
 
@@ -88,12 +87,6 @@ class Hub:
     def log(self) -> str:
         """Everything that the hub has written."""
         return (self.root / "hub.log").read_text(encoding="utf-8")
-
-    def log_in(self, username: str) -> tuple[Browser, Answer]:
-        """Log in as a browser would; returns it and the page where the login ended."""
-        browser = self.iam.browser()
-        page = browser.follow(browser.send(f"{self.url}/hub/oauth_login?next=%2Fhub%2Fhome"))
-        return browser, browser.follow(browser.log_in(page, username))
 
     def start_server(self, browser: Browser, username: str) -> str:
         """Start a user's server over REST as the browser; returns the server's API token."""
@@ -165,11 +158,35 @@ class Hub:
             time.sleep(0.1)
 
 
-def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any) -> Hub:
-    """Start a hub and its identity provider below `root`; the caller stops both."""
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    iam = start_iam(root / "iam", callbacks=(f"{url}/hub/oauth_callback",), **(client or {}))
+@dataclass
+class Hub(PlainHub):
+    """A hub with a development IAM."""
+
+    iam: IAM
+
+    def log_in(self, username: str) -> tuple[Browser, Answer]:
+        """Log in as a browser would; returns it and the page where the login ended."""
+        browser = self.iam.browser()
+        page = browser.follow(browser.send(f"{self.url}/hub/oauth_login?next=%2Fhub%2Fhome"))
+        return browser, browser.follow(browser.log_in(page, username))
+
+
+def write_config(
+    root: Path, url: str, authenticator: dict[str, Any], *, more: str = ""
+) -> dict[str, str]:
+    """Write a hub's configuration below `root`; returns the tokens of its services.
+
+    Parameters
+    ----------
+    root
+        Folder of the hub.
+    url
+        Its address.
+    authenticator
+        Traits of the authenticator.
+    more
+        Further lines of ``config.py``.
+    """
     services = {name: secrets.token_hex(16) for name in ("dask-gateway", "other")}
     (root / "homes").mkdir()
     settings = {
@@ -179,7 +196,23 @@ def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any
         "server": small_server.COMMAND,
         "services": services,
         "crypt_key": secrets.token_hex(32),
-        "authenticator": {
+        "authenticator": authenticator,
+    }
+    write_atomically(root / "settings.json", json.dumps(settings))
+    config = dedent(_CONFIG).format(settings=str(root / "settings.json"))
+    write_atomically(root / "config.py", config + dedent(more))
+    return services
+
+
+def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any) -> Hub:
+    """Start a hub and its identity provider below `root`; the caller stops both."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    iam = start_iam(root / "iam", callbacks=(f"{url}/hub/oauth_callback",), **(client or {}))
+    services = write_config(
+        root,
+        url,
+        {
             "issuer": iam.issuer,
             "client_id": iam.client.client_id,
             "client_secret_file": str(iam.client.secret_file),
@@ -194,11 +227,8 @@ def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any
             "token_services": {"dask-gateway": {"audiences": ["storage"]}},
         }
         | traits,
-    }
-    write_atomically(root / "settings.json", json.dumps(settings))
-    config = dedent(_CONFIG).format(settings=str(root / "settings.json"))
-    write_atomically(root / "config.py", config)
-    hub = Hub(url, root, iam, services, iam.process)
+    )
+    hub = Hub(url, root, services, iam.process, iam)
     hub.start()
     return hub
 
