@@ -204,7 +204,9 @@ def write_config(
     return services
 
 
-def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any) -> Hub:
+def start_hub(
+    root: Path, *, client: dict[str, Any] | None = None, more: str = "", **traits: Any
+) -> Hub:
     """Start a hub and its identity provider below `root`; the caller stops both."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
@@ -227,6 +229,7 @@ def start_hub(root: Path, *, client: dict[str, Any] | None = None, **traits: Any
             "token_services": {"dask-gateway": {"audiences": ["storage"]}},
         }
         | traits,
+        more=more,
     )
     hub = Hub(url, root, services, iam.process, iam)
     hub.start()
