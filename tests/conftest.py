@@ -8,6 +8,8 @@ pytest_plugins = [
     "testbed.iam",
     "testbed.profile_hub",
     "testbed.iam_hub",
+    "testbed.clock_hub",
+    "testbed.oidc_hub",
     "testbed.storage",
     "testbed.network",
     "testbed.xrootd",

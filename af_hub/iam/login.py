@@ -19,7 +19,11 @@ from tornado import web
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.answers import scrub
+from af_hub.iam.names import same_issuer
 from af_hub.iam.pages import PageError, PanelHandler, keeps_working, logged_out
+
+_LONGEST_NEXT = 1500
+"""Characters of ``next``: it travels in a cookie, of which browsers keep 4096 bytes."""
 
 _REVOKE_TIMEOUT = 5.0
 """Seconds that a logout waits for the identity provider."""
@@ -44,7 +48,7 @@ class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OA
         self.authorize_url = authenticator.authorize_url or endpoints.authorize
         state = {
             "state_id": self._generate_state_id(),
-            "next_url": self._get_next_url(),
+            "next_url": self._next_path(),
             "nonce": secrets.token_urlsafe(32),
         }
         extra = {
@@ -69,6 +73,19 @@ class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OA
         until = await self.authenticator.works_until(user) if user else 0.0
         return keeps_working(error, until) if until > time.time() else error
 
+    def _next_path(self) -> str | None:
+        """Return where to go after the login, on this hub; None for the usual place.
+
+        The stock check crashes at addresses that `urllib` refuses to take apart, and keeps
+        characters that no header may hold.
+        """
+        try:
+            path = self._get_next_url()
+        except ValueError:
+            return None
+        usable = path and len(path) <= _LONGEST_NEXT and path.isascii() and path.isprintable()
+        return path if usable else None
+
 
 class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Takes the browser back, with error pages that say what to do and hold no token."""
@@ -91,8 +108,8 @@ class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]
         """Compare cookie and address; an unreadable one is a mismatch, not a crash."""
         try:
             super().check_state()
-        except (web.HTTPError, AttributeError, UnicodeError):
-            # AttributeError, UnicodeError: JSON that is no object, text that is not ASCII
+        except (web.HTTPError, AttributeError, UnicodeError, RecursionError):
+            # the last three: JSON that is no object, text that is not ASCII, a million brackets
             raise IdentityError(
                 "login-state",
                 "This login was not started in this browser, or too long ago. Please try again.",
@@ -107,6 +124,14 @@ class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]
                 "login-refused", f"The identity provider refused the login: {words}", scrub(code)
             )
 
+    def check_issuer(self) -> None:
+        """Refuse the answer of another provider than the one that was asked (RFC 9207)."""
+        issuer = self.get_argument("iss", "")
+        if issuer and not same_issuer(issuer, self.authenticator.issuer):
+            raise IdentityError(
+                "login-issuer", "Another identity provider answered. Please try again."
+            )
+
     def check_code(self) -> None:
         """Refuse a call without a code."""
         if not self.get_argument("code", ""):
@@ -119,6 +144,7 @@ class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]
         again = self.settings["login_url"]
         try:
             self.check_arguments()
+            self.check_issuer()
             user = await self.login_user()
         except AFError as error:
             self.log.warning("login refused: %s (%s)", error.code, error.detail)
