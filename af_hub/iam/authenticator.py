@@ -17,14 +17,14 @@ from af_hub.iam.groups import matches_any, select
 from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
 from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
 from af_hub.iam.names import hub_name, same_issuer
+from af_hub.iam.observed import Observed
 from af_hub.iam.pace import Pace
 from af_hub.iam.pages import keeps_working
-from af_hub.iam.provider import Provider
 from af_hub.iam.session import Login, Sessions, pin_of
 from af_hub.spawner.refusals import start_refused
 
 
-class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  # untyped base
+class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  # untyped base
     """Verified logins, groups in one form, one refresh at a time, and a token broker."""
 
     login_handler = LoginHandler
@@ -38,6 +38,7 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
             self.endpoint,
             accept=self.reader.again,
             apply=self._apply,
+            watch=self.audit,
             pace=Pace(self.max_calls_per_second),
         )
 
@@ -63,6 +64,7 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
             *super().get_handlers(app),
             (r"/api/af/token", ServerTokenHandler),
             (r"/api/af/users/([^/]+)/token", ServiceTokenHandler),
+            *self.connect(app),
             *self.extra_routes,
         ]
 
@@ -91,12 +93,14 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
         )
         username, login = await self.reader.first(answer, nonce=state.get("nonce", ""), code=code)
         name = self.normalize_username(hub_name(username))
+        handler.verified = name, login
         await self._check_pin(handler, name, login)
         return await self._model(name, login)
 
     async def _check_pin(self, handler: Any, name: str, login: Login) -> None:
-        user = handler.find_user(name) if self.pin_subject else None
-        pin = pin_of(await user.get_auth_state()) if user else {}
+        user = handler.find_user(name)
+        state = await user.get_auth_state() if user else None
+        pin = pin_of(state) if self.pin_subject else {}
         if pin and (pin.get("sub") != login.sub or not same_issuer(pin.get("iss", ""), login.iss)):
             raise IdentityError(
                 "name-taken",
@@ -104,6 +108,9 @@ class IAMAuthenticator(Provider, GenericOAuthenticator):  # type: ignore[misc]  
                 "Please ask the facility's support.",
                 f"user {name}",
             )
+        former = Login.from_state(state)
+        if former is not None:
+            self.audit.groups_changed(name, former.groups, login.groups)
 
     # --- authorisation ---
 

@@ -170,7 +170,7 @@ class Issuer:
         self._fetched[what] = self._tried[what] = self._clock()
 
     async def _fetch_keys(self, url: str) -> dict[str, Any]:
-        reply = await self._http.get(url)
+        reply = await self._http.get(url, purpose="keys")
         keys = reply.json() if reply.status == 200 else {}
         if not isinstance(keys.get("keys"), list) or not keys["keys"]:
             raise IAMUnavailable("iam-answer", _UNREADABLE, "no keys in the key set")
@@ -178,7 +178,7 @@ class Issuer:
 
     async def _discover(self) -> Endpoints:
         url = f"{self.issuer.removesuffix('/')}/.well-known/openid-configuration"
-        reply = await self._http.get(url)
+        reply = await self._http.get(url, purpose="discovery")
         document = reply.json() if reply.status == 200 else {}
         if not same_issuer(str(document.get("issuer", "")), self.issuer):
             # the wrong issuer here is how a mix-up attack begins (RFC 9700)

@@ -11,6 +11,7 @@ from jupyterhub.apihandlers.base import APIHandler
 from tornado import web
 
 from af_hub.errors import AFError, Refusal
+from af_hub.iam.answers import scrub
 from af_hub.iam.scopes import TOKEN_SCOPE, service_scope
 from af_hub.servers import server_of
 
@@ -46,11 +47,31 @@ class TokenHandler(APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
         error = kwargs.get("exc_info", (None, None))[1]
         if isinstance(error, APIError):
             code, message = error.error.code, error.error.message
+            self._audit_refusal(code)
         else:
             code, message = f"http-{status_code}", self._reason
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps({"code": code, "message": message}))
+
+    def _audit_refusal(self, reason: str) -> None:
+        asking = self.current_user
+        by = "nobody"
+        if asking is not None:
+            by = f"{'service' if isinstance(asking, orm.Service) else 'user'}:{asking.name}"
+        self.authenticator.audit.refused(
+            "token",
+            reason,
+            username=self.whose(),
+            by=by,
+            audience=self.get_argument("audience", None),
+            address=self.request.remote_ip,
+        )
+
+    def whose(self) -> str | None:
+        """Return the name of the user whose token is asked for, as far as it is known."""
+        asking = self.current_user
+        return None if asking is None or isinstance(asking, orm.Service) else asking.name
 
     def holds(self, scope: str, user: User) -> bool:
         """Tell whether the request's token has a scope, for everybody or for this user."""
@@ -64,10 +85,11 @@ class TokenHandler(APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
             token = await self.authenticator.broker.token(user, name, scope)
         except AFError as error:
             self.log.warning(
-                "no token for %r of %s to %s: %s", name[:64], user.name, caller, error.code
+                "no token for %r of %s to %s: %s", scrub(name, 64), user.name, caller, error.code
             )
             raise APIError(error) from None
         self.log.info("token for %s of %s given to %s", name, user.name, caller)
+        self.authenticator.audit.token_issued(user.name, name, token, to=caller)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(token.to_json(time.time())))
 
@@ -90,11 +112,16 @@ class ServerTokenHandler(TokenHandler):
             raise APIError(
                 _refused("not-a-server", "Tokens are given only to the user's running server.")
             )
-        await self.answer(user, "own server")
+        await self.answer(user, "server")
 
 
 class ServiceTokenHandler(TokenHandler):
     """``GET /hub/api/af/users/NAME/token?audience=NAME[&scope=…]``: for services of a user."""
+
+    def whose(self) -> str | None:
+        """Return the user of the address: a hub user, or what a stranger typed, scrubbed."""
+        name = self.path_args[0]
+        return name if self.find_user(name) else scrub(name)
 
     async def get(self, user_name: str) -> None:
         """Answer a service within its list of audiences."""
@@ -110,11 +137,11 @@ class ServiceTokenHandler(TokenHandler):
         allowed = self.authenticator.token_services.get(service.name, {}).get("audiences", ())
         name = self.get_argument("audience", "")
         if name not in allowed:
-            self.log.warning("service %s asked for %r, refused", service.name, name[:64])
+            self.log.warning("service %s asked for %r, refused", service.name, scrub(name, 64))
             raise APIError(
                 _refused("audience-refused", "This service may not have tokens of that name.")
             )
-        await self.answer(user, f"service {service.name}")
+        await self.answer(user, f"service:{service.name}")
 
 
 def _refused(code: str, message: str, status: int = 403) -> AFError:

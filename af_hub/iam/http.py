@@ -19,6 +19,7 @@ from tornado.httpclient import HTTPError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from af_hub.errors import IAMUnavailable
+from af_hub.metrics import iam_called
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,8 +90,17 @@ class IAMHttp:
         self._context: ssl.SSLContext | None = None
         self._client: SimpleAsyncHTTPClient | None = None
 
-    async def get(self, url: str, *, bearer: Secret | None = None) -> Reply:
+    async def get(self, url: str, *, purpose: str, bearer: Secret | None = None) -> Reply:
         """Get a document; tried again after a lost connection and after 5xx.
+
+        Parameters
+        ----------
+        url
+            Its address.
+        purpose
+            What the call is for, see `af_hub.metrics.iam_called`.
+        bearer
+            Access token to send.
 
         Raises
         ------
@@ -100,19 +110,31 @@ class IAMHttp:
         headers = {"Accept": "application/json"}
         if bearer:
             headers["Authorization"] = f"Bearer {bearer.reveal()}"
-        return await self._send("GET", url, headers, None)
+        return await self._send("GET", url, headers, None, purpose=purpose)
 
     async def post(
         self,
         url: str,
         form: Mapping[str, str],
         *,
+        purpose: str,
         basic: tuple[str, Secret] | None = None,
     ) -> Reply:
         """Post a form; tried again only where the request cannot have arrived.
 
         A refresh that was answered but not heard must not be repeated blindly: with rotation
         the second one would be refused.
+
+        Parameters
+        ----------
+        url
+            Where to.
+        form
+            Names and values.
+        purpose
+            What the call is for, see `af_hub.metrics.iam_called`.
+        basic
+            User name and password to send.
 
         Raises
         ------
@@ -124,9 +146,7 @@ class IAMHttp:
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        if not basic:
-            return await self._send("POST", url, headers, body)
-        return await self._send("POST", url, headers, body, basic=basic)
+        return await self._send("POST", url, headers, body, purpose=purpose, basic=basic)
 
     async def _send(
         self,
@@ -135,17 +155,21 @@ class IAMHttp:
         headers: dict[str, str],
         body: str | None,
         *,
+        purpose: str,
         basic: tuple[str, Secret] | None = None,
     ) -> Reply:
         for attempt in range(len(_PAUSES) + 1):
             last = attempt == len(_PAUSES)
+            started = time.monotonic()
             try:
                 reply = await self._once(method, url, headers, body, basic)
             except IAMUnavailable as error:
+                iam_called(purpose, error.code, time.monotonic() - started)
                 arrived = error.detail != _NEVER_SENT
                 if last or (method == "POST" and arrived):
                     raise
             else:
+                iam_called(purpose, f"{reply.status // 100}xx", time.monotonic() - started)
                 if reply.status < 500 or (method == "POST" or last):
                     return _not_5xx(reply)
             await asyncio.sleep(_PAUSES[attempt])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from oauthenticator.oauth2 import (
@@ -21,6 +21,11 @@ from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.answers import scrub
 from af_hub.iam.names import same_issuer
 from af_hub.iam.pages import PageError, PanelHandler, keeps_working, logged_out
+
+if TYPE_CHECKING:
+    from jupyterhub.user import User
+
+    from af_hub.iam.session import Login
 
 _LONGEST_NEXT = 1500
 """Characters of ``next``: it travels in a cookie, of which browsers keep 4096 bytes."""
@@ -90,6 +95,9 @@ class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OA
 class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Takes the browser back, with error pages that say what to do and hold no token."""
 
+    verified: tuple[str, Login] | None = None
+    """Name and login of who logs in, once the identity provider's answer is verified."""
+
     def _request_summary(self) -> str:
         """Leave the query out of tornado's log line for a refusal: the code is in it."""
         return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
@@ -148,8 +156,10 @@ class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]
             user = await self.login_user()
         except AFError as error:
             self.log.warning("login refused: %s (%s)", error.code, error.detail)
+            self._audit_refusal(error.code)
             raise PageError(error, again=again) from None
         if user is None:
+            self._audit_refusal("group-not-allowed")
             raise PageError(
                 Refusal(
                     "group-not-allowed",
@@ -159,7 +169,23 @@ class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]
                 ),
                 again=again,
             )
+        if self.verified is not None:
+            self.authenticator.audit.logged_in(
+                user.name,
+                self.verified[1],
+                admin=user.admin,
+                address=str(self.request.remote_ip),
+            )
         self.redirect(self.get_next_url(user))
+
+    def _audit_refusal(self, reason: str) -> None:
+        self.authenticator.audit.refused(
+            "login",
+            reason,
+            username=self.verified[0] if self.verified else None,
+            by="browser",
+            address=self.request.remote_ip,
+        )
 
 
 class LogoutHandler(PanelHandler, OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator is untyped
@@ -171,7 +197,13 @@ class LogoutHandler(PanelHandler, OAuthLogoutHandler):  # type: ignore[misc]  # 
         """Wipe and revoke; an identity provider that is away does not stop a logout."""
         await super().handle_logout()
         user = self.current_user
-        if user is None or not self.authenticator.enable_auth_state:
+        if user is None:
+            return
+        await self._end_login(user)
+        self.authenticator.audit.logged_out(user.name, revoked=self._revoked)
+
+    async def _end_login(self, user: User) -> None:
+        if not self.authenticator.enable_auth_state:
             return
         try:
             async with asyncio.timeout(_REVOKE_TIMEOUT):

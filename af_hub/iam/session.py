@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
-from af_hub.errors import IAMUnavailable, SessionOver
+from af_hub.errors import AFError, IAMUnavailable, SessionOver
 from af_hub.iam.pace import OUTAGE_PAUSE, Pace
 from af_hub.secret import Secret
 
@@ -105,6 +105,16 @@ class Login:
         )
 
 
+class Watch(Protocol):
+    """Who is told of refreshes, see `af_hub.audit`."""
+
+    def refreshed(self, username: str, old: Login, new: Login) -> None:
+        """Hear of a login that was refreshed and verified."""
+
+    def refresh_failed(self, username: str, error: AFError) -> None:
+        """Hear of a refresh that was tried and did not work."""
+
+
 def pin_of(state: dict[str, Any] | None) -> dict[str, str]:
     """Return what stays of an auth_state at logout: to whom the hub user name belongs."""
     state = state or {}
@@ -122,6 +132,8 @@ class Sessions:
         Verifies a refresh answer and returns the new login (identity unchanged, groups read).
     apply
         Writes a new login to the hub: auth_state, groups, admin rights.
+    watch
+        Told of every try.
     pace
         Turns for refreshes; those that a person waits for (``max_age=0``) need none.
     """
@@ -132,11 +144,13 @@ class Sessions:
         *,
         accept: Callable[[Login, TokenAnswer], Awaitable[Login]],
         apply: Callable[[Any, Login], Awaitable[None]],
+        watch: Watch | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._accept = accept
         self._apply = apply
+        self._watch = watch
         self.pace = pace or Pace()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed: dict[str, tuple[float, IAMUnavailable]] = {}
@@ -205,7 +219,18 @@ class Sessions:
         if paced:
             await self.pace.turn()
         try:
-            answer = await self._endpoint.refresh(login.refresh_token, held=login.scope)
+            fresh = await self._try_refresh(user, login, login.refresh_token)
+        except AFError as failure:
+            if self._watch is not None:
+                self._watch.refresh_failed(user.name, failure)
+            raise
+        if self._watch is not None:
+            self._watch.refreshed(user.name, login, fresh)
+        return fresh
+
+    async def _try_refresh(self, user: HubUser, login: Login, token: Secret) -> Login:
+        try:
+            answer = await self._endpoint.refresh(token, held=login.scope)
         except IAMUnavailable as failure:
             self.pace.note(failure)
             self._failed[user.name] = (time.monotonic() + OUTAGE_PAUSE, failure)

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a type name
+_PURPOSES: Final = {
+    "authorization_code": "code",
+    "refresh_token": "refresh",
+    EXCHANGE: "exchange",
+}
+"""Names of the grants in metrics."""
+
 _UNKNOWN_LIFETIME: Final = 300.0
 """Seconds that a token is trusted whose lifetime the provider does not tell."""
 
@@ -180,7 +187,7 @@ class TokenEndpoint:
         """Revoke a token (RFC 7009); does nothing where the provider has no such endpoint."""
         endpoints = await self._issuer.endpoints()
         if endpoints.revoke:
-            await self._post(endpoints.revoke, {"token": token.reveal()})
+            await self._post(endpoints.revoke, {"token": token.reveal()}, "revoke")
 
     async def userinfo(self, access_token: Secret, *, sub: str) -> dict[str, Any]:
         """Return the claims of /userinfo; empty where the provider has none.
@@ -197,7 +204,7 @@ class TokenEndpoint:
         endpoints = await self._issuer.endpoints()
         if not endpoints.userinfo:
             return {}
-        reply = await self._http.get(endpoints.userinfo, bearer=access_token)
+        reply = await self._http.get(endpoints.userinfo, purpose="userinfo", bearer=access_token)
         if reply.status in {401, 403}:
             raise SessionOver("login-over", "Your login has ended. Please log in again.")
         claims = await self._described(reply)
@@ -227,17 +234,19 @@ class TokenEndpoint:
     async def _ask(self, form: dict[str, str], *, asked: str) -> TokenAnswer:
         endpoints = await self._issuer.endpoints()
         now = time.time()
-        reply = await self._post(endpoints.token, form)
+        reply = await self._post(endpoints.token, form, _PURPOSES[form["grant_type"]])
         if reply.status != 200:
             raise error_of(reply.status, _object(reply.body))
         return TokenAnswer.parse(reply.json(), asked=asked, now=now)
 
-    async def _post(self, url: str, form: dict[str, str]) -> Reply:
+    async def _post(self, url: str, form: dict[str, str], purpose: str) -> Reply:
         secret = self._secret()
         if self._basic_auth:
-            return await self._http.post(url, form, basic=(self._client_id, secret))
+            return await self._http.post(
+                url, form, purpose=purpose, basic=(self._client_id, secret)
+            )
         client = {"client_id": self._client_id, "client_secret": secret.reveal()}
-        return await self._http.post(url, form | client)
+        return await self._http.post(url, form | client, purpose=purpose)
 
 
 def issuer_of(token: Secret) -> str:

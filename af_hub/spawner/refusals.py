@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub import spawner as _upstream
 from tornado import web
 
+from af_hub.audit import Audit
+
 if TYPE_CHECKING:
     from af_hub.errors import Refusal
 
@@ -66,6 +68,10 @@ def start_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
     if _SpawnException is None and spawner.handler is not None:
         settings = spawner.handler.settings
         settings["failure_count"] = settings.get("failure_count", 0) - 1
+    # the events of `IAMAuthenticator`; beside another authenticator, lines of the hub's log
+    audit = getattr(getattr(spawner, "authenticator", None), "audit", None) or Audit()
+    name = spawner.user.name
+    audit.refused("start", str(refusal.reason), username=name, by=f"user:{name}")
     return SpawnRefused(refusal)
 
 

@@ -28,6 +28,7 @@ STORAGE_SCOPE = "storage.read:/store/cms storage.read:/store/atlas storage.read:
 
 _CONFIG = """
 import json
+import logging
 from pathlib import Path
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.proxy import Proxy
@@ -62,6 +63,7 @@ c.JupyterHub.hub_bind_url = given["url"]
 c.JupyterHub.db_url = "sqlite:///" + given["root"] + "/hub.sqlite"
 c.JupyterHub.cookie_secret_file = given["root"] + "/cookie-secret"
 c.JupyterHub.log_level = "DEBUG"
+c.EventLogger.handlers = [logging.FileHandler(given["root"] + "/events.jsonl")]
 c.JupyterHub.services = [
     {{"name": name, "api_token": token}} for name, token in given["services"].items()
 ]

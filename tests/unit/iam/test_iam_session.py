@@ -198,10 +198,10 @@ async def test_no_call_succeeds_when_the_certificate_is_not_trusted(
     empty = tmp_path / "ca.pem"
     empty.write_bytes(b"")
     with pytest.raises(IAMUnavailable) as caught:
-        await IAMHttp().get(f"{iam.issuer}jwk")
+        await IAMHttp().get(f"{iam.issuer}jwk", purpose="keys")
     assert caught.value.code == "iam-certificate"
     with pytest.raises(IAMUnavailable):
-        await IAMHttp(str(empty)).get(f"{iam.issuer}jwk")
+        await IAMHttp(str(empty)).get(f"{iam.issuer}jwk", purpose="keys")
 
 
 async def test_discovery_is_refused_when_it_names_another_issuer(iam: IAM) -> None:

@@ -1,0 +1,163 @@
+"""Audit events: who logged in, who was refused and why, who got which token.
+
+Events go to JupyterHub's own event logger (``c.EventLogger.handlers``), each with its schema from
+``af_hub/events``. A hub without such handlers discards events, so they are then lines of its log.
+Events hold names and codes, never a token; what a stranger typed is scrubbed first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from af_hub import metrics
+from af_hub.errors import IAMUnavailable
+from af_hub.iam.answers import scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jupyter_events import EventLogger
+
+    from af_hub.errors import AFError
+    from af_hub.iam.broker import Brokered
+    from af_hub.iam.session import Login
+
+log = logging.getLogger(__name__)
+
+SCHEMAS: Final = Path(__file__).with_name("events")
+"""Folder of the schemas."""
+
+PREFIX: Final = "urn:analysis-facility:events:"
+"""What every schema's ``$id`` starts with."""
+
+_MOST_GROUPS: Final = 100
+
+What = Literal["login", "token", "start"]
+
+
+class Audit:
+    """Writes events and counts them."""
+
+    def __init__(self) -> None:
+        self._events: EventLogger | None = None
+
+    def attach(self, events: EventLogger) -> None:
+        """Write to the hub's event logger from now on."""
+        for path in sorted(SCHEMAS.glob("*.yaml")):
+            events.register_event_schema(path)
+        self._events = events
+
+    def logged_in(self, username: str, login: Login, *, admin: bool, address: str) -> None:
+        """Tell of a login that was let in."""
+        self._emit(
+            "login",
+            username=username,
+            issuer=login.iss[:2048],
+            subject=login.sub[:2048],
+            admin=admin,
+            groups=len(login.groups),
+            address=address[:64],
+        )
+
+    def logged_out(self, username: str, *, revoked: bool) -> None:
+        """Tell of a logout."""
+        self._emit("logout", username=username, revoked=revoked)
+
+    def refused(
+        self,
+        what: What,
+        reason: str,
+        *,
+        username: str | None = None,
+        by: str,
+        audience: str | None = None,
+        address: str | None = None,
+    ) -> None:
+        """Tell of a refusal.
+
+        Parameters
+        ----------
+        what
+            What was asked for.
+        reason
+            Stable code.
+        username
+            Whom it was about, as far as known.
+        by
+            ``browser``, ``user:NAME``, ``service:NAME`` or ``nobody``.
+        audience
+            What was asked for by name; may be what a stranger typed.
+        address
+            Network address that asked.
+        """
+        metrics.refused(what, reason)
+        self._emit(
+            "refusal",
+            what=what,
+            reason=reason[:64],
+            username=None if username is None else username[:255],
+            by=by[:300],
+            audience=None if audience is None else scrub(audience, 64),
+            address=None if address is None else address[:64],
+        )
+
+    def refreshed(self, username: str, old: Login, new: Login) -> None:
+        """Tell of a refresh: an event only if the groups are others than before."""
+        metrics.refreshed()
+        self.groups_changed(username, old.groups, new.groups)
+
+    def refresh_failed(self, username: str, error: AFError) -> None:
+        """Tell of a refresh that did not work."""
+        metrics.refreshed(error)
+        self._emit(
+            "refresh-failure",
+            username=username,
+            reason=error.code[:64],
+            ended=not isinstance(error, IAMUnavailable),
+        )
+
+    def groups_changed(self, username: str, old: Iterable[str], new: Iterable[str]) -> None:
+        """Tell of other groups than before, if they are."""
+        before, now = set(old), set(new)
+        if before != now:
+            self._emit(
+                "group-change",
+                username=username,
+                added=sorted(now - before)[:_MOST_GROUPS],
+                removed=sorted(before - now)[:_MOST_GROUPS],
+                total=len(now),
+            )
+
+    def token_issued(self, username: str, audience: str, token: Brokered, *, to: str) -> None:
+        """Tell of a token that was given out.
+
+        Parameters
+        ----------
+        username
+            Whose token.
+        audience
+            Its name in the settings.
+        token
+            The token; only its scope and end are written.
+        to
+            ``server`` or ``service:NAME``.
+        """
+        metrics.token_issued(audience, to)
+        self._emit(
+            "token-issued",
+            username=username,
+            audience=audience[:255],
+            scope=token.scope[:4096],
+            expires_at=int(token.expires_at),
+            to=to[:300],
+        )
+
+    def _emit(self, name: str, **data: Any) -> None:
+        written = None
+        if self._events is not None:
+            written = self._events.emit(schema_id=f"{PREFIX}{name}", data=data)
+        if written is None:
+            log.info("audit: %s %s", name, json.dumps(data))
