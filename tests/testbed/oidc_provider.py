@@ -95,6 +95,8 @@ class Behaviour:
     userinfo_signed: Callable[[dict[str, Any]], str] | None = None
     userinfo_body_only: bool = False
     callback: dict[str, str] = field(default_factory=dict)
+    away: bool = False
+    """Answer 503 to everything."""
     before_token: Callable[[], None] = lambda: None
 
 
@@ -178,6 +180,8 @@ class OidcProvider:
 
     def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body."""
+        if self.behaviour.away:
+            return 503, {}, b""
         if request.path == "/authorize":
             return self._authorize(request.query)
         if request.path == "/userinfo" and self.behaviour.userinfo_signed:
