@@ -113,6 +113,10 @@ test-xrootd-6: $(VENV)/.dev system ## The XCache's tests against XRootD 6 from D
 docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
+.PHONY: soak
+soak: $(VENV)/.dev ## The long forms of tests: more examples of hostile input
+	AF_EXAMPLES=25000 $(BIN)/pytest --timeout 7200 tests/unit/iam/test_iam_hostile.py $(PYTEST_ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.dev setup system ## Measure the figures beside their targets and peers
 	$(BIN)/python -m tests.bench $(ARGS)
