@@ -13,7 +13,7 @@ import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from af_hub.errors import AFError, ConfigError
 
@@ -72,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
     setup = commands.add_parser("setup", help="prepare this machine without starting anything")
     setup.set_defaults(command=_setup)
 
+    _add_iam(commands)
+
     check = commands.add_parser("check", help="check a facility file, all errors at once")
     check.add_argument("file", type=Path, metavar="FILE")
     check.set_defaults(command=_check)
@@ -98,6 +100,54 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_iam(commands: Any) -> None:
+    iam = commands.add_parser("iam", help="start only the development IAM, for a hub of your own")
+    iam.add_argument("--port", type=_port, default=8443, help="port for https (default: 8443)")
+    iam.add_argument(
+        "--login-port", type=_port, default=8080, help="port of the login page (default: 8080)"
+    )
+    iam.add_argument("--data", type=Path, metavar="DIR", help="folder for everything that is kept")
+    iam.add_argument("--client-id", default="af-hub", help="id of the client (default: af-hub)")
+    iam.add_argument(
+        "--redirect-uri",
+        action="append",
+        metavar="URI",
+        help="where its logins lead, may be repeated "
+        "(default: http://127.0.0.1:8000/hub/oauth_callback)",
+    )
+    iam.add_argument(
+        "--profile",
+        default="wlcg",
+        choices=["iam", "wlcg", "aarc", "kc"],
+        help="token profile of the client (default: wlcg)",
+    )
+    iam.add_argument(
+        "--reuse-refresh-token",
+        action="store_true",
+        help="keep the refresh token at a refresh (default: a new one each time)",
+    )
+    iam.add_argument(
+        "--clear-access-tokens",
+        action="store_true",
+        help="end earlier access tokens at a refresh even if the refresh token is kept",
+    )
+    iam.add_argument(
+        "--access-token-seconds",
+        type=_seconds,
+        default=3600,
+        metavar="N",
+        help="lifetime of access tokens (default: 3600)",
+    )
+    iam.add_argument("--policy", metavar="TEXT", help="acceptable use policy that all have to sign")
+    iam.set_defaults(command=_iam)
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 86400):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time (1 to 86400 seconds)")
+    return int(text)
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535)")
@@ -119,6 +169,30 @@ def _run(options: argparse.Namespace) -> None:
             host=options.host,
             facility_file=options.facility,
             allow_public_demo=options.allow_public_demo,
+        )
+    )
+
+
+def _iam(options: argparse.Namespace) -> None:
+    from af_hub.embedded.layout import Layout, default_data_folder
+    from af_hub.embedded.setup import require_modules
+
+    require_modules()
+    from af_hub.embedded.iam.alone import CALLBACK, AloneOptions, run_alone
+
+    data = options.data or default_data_folder().with_name("analysis-facility-iam")
+    run_alone(
+        AloneOptions(
+            layout=Layout(data.expanduser().absolute()),
+            port=options.port,
+            login_port=options.login_port,
+            client_id=options.client_id,
+            redirect_uris=tuple(options.redirect_uri or [CALLBACK]),
+            profile=options.profile,
+            reuse_refresh_token=options.reuse_refresh_token,
+            clear_access_tokens=options.clear_access_tokens,
+            access_token_seconds=options.access_token_seconds,
+            policy=options.policy,
         )
     )
 

@@ -162,6 +162,12 @@ class Browser:
         assert token, page.text[:500]
         return self.send(page.url, {"form": token[1], "username": username, "password": password})
 
+    def press(self, page: Answer, button: str) -> Answer:
+        """Press a button of a page of the development IAM that asks for a yes."""
+        token = re.search(r'name="form" value="([^"]+)"', page.text)
+        assert token, page.text[:500]
+        return self.send(page.url, {"form": token[1], "button": button})
+
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
@@ -291,6 +297,19 @@ class IAM:
         tokens: dict[str, Any] = answer.json
         return tokens
 
+    def refresh(self, token: str, **more: str) -> Answer:
+        """Refresh by a refresh token."""
+        return self.post("token", grant_type="refresh_token", refresh_token=token, **more)
+
+    def userinfo(self, token: str) -> Answer:
+        """Ask who an access token belongs to."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return self.browser().send(f"{self.issuer}userinfo", headers=headers)
+
+    def is_active(self, token: str) -> bool:
+        """Tell what introspection says of a token."""
+        return bool(self.post("introspect", token=token).json["active"])
+
     def exchange(self, token: str, scope: str, **more: str) -> Answer:
         """Exchange an access token for a narrower one."""
         return self.post(
@@ -342,6 +361,7 @@ def start_iam(
     callbacks: tuple[str, ...] = (),
     more_clients: Mapping[str, dict[str, Any]] | None = None,
     include_authn_info: bool = False,
+    switchable: bool = True,
     **client: Any,
 ) -> IAM:
     """Start a development IAM with its state below `root`; the caller stops it.
@@ -356,6 +376,8 @@ def start_iam(
         Name and settings of clients beside the hub's; they have its secret.
     include_authn_info
         Whether access tokens of profile ``iam`` name the person.
+    switchable
+        False: as in a facility, without the folder of the switches.
     client
         Settings of the hub's client (`ClientConfig`).
     """
@@ -383,7 +405,7 @@ def start_iam(
             for name, settings in ({"af-hub": client} | dict(more_clients or {})).items()
         ),
         include_authn_info=include_authn_info,
-        control=control,
+        control=control if switchable else None,
     )
     never = subprocess.Popen([sys.executable, "-c", ""])
     never.wait()

@@ -19,6 +19,7 @@ from af_hub.embedded.iam.mint import Mint, Order
 from af_hub.embedded.iam.records import Code, RefreshToken, fingerprint
 
 if TYPE_CHECKING:
+    from af_hub.embedded.iam.device import DeviceBook
     from af_hub.embedded.iam.keys import Signer
     from af_hub.embedded.iam.people import Person
     from af_hub.embedded.iam.store import Store
@@ -47,20 +48,18 @@ def audience_of(form: Any) -> list[str]:
     return policy.split(form.get("audience") or form.get("aud"))
 
 
-class _Serving:
+class Serving:
     """What the grants need beside Authlib's server; bound by `bind`."""
 
     store: Store
     mint: Mint
     signer: Signer
     control: Control
+    devices: DeviceBook
 
 
-def bind(
-    grant: type[BaseGrant], store: Store, mint: Mint, signer: Signer, control: Control
-) -> type[BaseGrant]:
-    """Return `grant` with the parts it works on, since Authlib makes grants from classes."""
-    parts = {"store": store, "mint": mint, "signer": signer, "control": control}
+def bind(grant: type[BaseGrant], **parts: Any) -> type[BaseGrant]:
+    """Return `grant` with the parts of `Serving`, since Authlib makes grants from classes."""
     return type(grant.__name__, (grant,), parts)
 
 
@@ -89,7 +88,7 @@ def _check_target(grant: Any, held: list[str] | None) -> None:
         raise OAuth2Error(error="invalid_target", description="Target not allowed", status_code=400)
 
 
-class CodeGrant(_Serving, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib is untyped
+class CodeGrant(Serving, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib is untyped
     """Authorization code, with IAM's scope policies applied when the code is made."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = CLIENT_AUTH
@@ -137,7 +136,7 @@ class CodeGrant(_Serving, AuthorizationCodeGrant):  # type: ignore[misc]  # Auth
             nonce=code.nonce,
             id_token="openid" in scopes,
         )
-        answer = self.mint.login(order, code.hash)
+        answer = self.mint.redeem(order, code.hash)
         if answer is None:
             raise InvalidGrantError("Invalid authorization code")
         return answer
@@ -158,7 +157,7 @@ class Pkce(CodeChallenge):  # type: ignore[misc]  # Authlib is untyped
             raise InvalidRequestError("Code challenge and verifier do not match") from None
 
 
-class RefreshGrant(_Serving, RefreshTokenGrant):  # type: ignore[misc]  # Authlib is untyped
+class RefreshGrant(Serving, RefreshTokenGrant):  # type: ignore[misc]  # Authlib is untyped
     """Refresh by the client's two switches, see `ClientConfig`."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = CLIENT_AUTH
@@ -222,7 +221,7 @@ class RefreshGrant(_Serving, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         """Leave it: `issue_token` rotates in the transaction that makes the tokens."""
 
 
-class ExchangeGrant(_Serving, BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # untyped
+class ExchangeGrant(Serving, BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # untyped
     """The part of RFC 8693 that IAM has: narrow a token in scope and audience."""
 
     GRANT_TYPE = EXCHANGE

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, jsonify, request
 
 from af_hub.embedded.iam import policy, profiles
+from af_hub.embedded.iam.device import DEVICE
 from af_hub.embedded.iam.grants import CLIENT_AUTH, EXCHANGE
 from af_hub.embedded.iam.keys import ALGORITHM
 from af_hub.embedded.iam.switches import changed
@@ -29,8 +30,9 @@ def discovery(provider: Provider) -> dict[str, Any]:
         "jwks_uri": f"{base}jwk",
         "revocation_endpoint": f"{base}revoke",
         "introspection_endpoint": f"{base}introspect",
+        "device_authorization_endpoint": f"{base}devicecode",
         "response_types_supported": ["code"],
-        "grant_types_supported": ["authorization_code", "refresh_token", EXCHANGE],
+        "grant_types_supported": ["authorization_code", "refresh_token", EXCHANGE, DEVICE],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM, "none"],
         "token_endpoint_auth_methods_supported": CLIENT_AUTH,
@@ -66,6 +68,10 @@ def machine_app(provider: Provider) -> Flask:
     @app.post("/introspect")
     def _introspect() -> Any:
         return provider.server.create_endpoint_response("introspection")
+
+    @app.post("/devicecode")
+    def _device() -> Any:
+        return provider.server.create_endpoint_response("device_authorization")
 
     @app.route("/userinfo", methods=["GET", "POST"])
     def _userinfo() -> Response:

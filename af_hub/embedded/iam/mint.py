@@ -112,13 +112,17 @@ class Mint:
         self._store = store
         self._signer = signer
 
-    def login(self, order: Order, code_hash: str) -> dict[str, Any] | None:
-        """Redeem a code. Returns None if it was redeemed before."""
+    def redeem(self, order: Order, code_hash: str) -> dict[str, Any] | None:
+        """Make tokens for a code. Returns None if it was redeemed before."""
         with self._store.transaction():
             if not self._store.take("codes", code_hash):
                 return None
-            refresh = self._new_refresh(order) if "offline_access" in order.scopes else None
-            return self._answer(order, refresh)
+            return self._first(order)
+
+    def login(self, order: Order) -> dict[str, Any]:
+        """Make tokens for a login that needs no code."""
+        with self._store.transaction():
+            return self._first(order)
 
     def refresh(
         self, order: Order, old: RefreshToken, full_scope: list[str]
@@ -149,6 +153,10 @@ class Mint:
         """Make a token that stands on its own: it survives its subject's revocation."""
         with self._store.transaction():
             return self._answer(order, None)
+
+    def _first(self, order: Order) -> dict[str, Any]:
+        refresh = self._new_refresh(order) if "offline_access" in order.scopes else None
+        return self._answer(order, refresh)
 
     def _new_refresh(self, order: Order, parent: str | None = None) -> str:
         """Make an unsigned JWT, as IAM does: the client can read when it expires."""

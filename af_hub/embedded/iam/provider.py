@@ -11,6 +11,7 @@ from authlib.oauth2.rfc6749.errors import InvalidClientError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
+from af_hub.embedded.iam.device import DeviceBook, DeviceEndpoint, DeviceGrant
 from af_hub.embedded.iam.grants import (
     CLIENT_AUTH,
     CodeGrant,
@@ -48,7 +49,7 @@ class Provider:
 
     Parameters
     ----------
-    config, control, store, signer, server
+    config, control, store, signer, devices, server
         The parts.
     """
 
@@ -56,6 +57,7 @@ class Provider:
     control: Control
     store: Store
     signer: Signer
+    devices: DeviceBook
     server: Server
 
     @classmethod
@@ -66,17 +68,27 @@ class Provider:
         store = Store(config.data / "iam.sqlite", control.now)
         signer = Signer(config.data, control)
         mint = Mint(config, store, signer, control)
-        parts = (store, mint, signer, control)
+        devices = DeviceBook(control.now)
+        parts: dict[str, Any] = {
+            "store": store,
+            "mint": mint,
+            "signer": signer,
+            "control": control,
+            "devices": devices,
+        }
         clients = {client.client_id: Client(client) for client in config.clients}
 
         # the mint stores what it makes, in one transaction: there is nothing left to save
         server = Server(query_client=clients.get, save_token=lambda _token, _request: None)
-        server.register_grant(bind(CodeGrant, *parts), [Pkce(required=False)])
-        server.register_grant(bind(RefreshGrant, *parts))
-        server.register_grant(bind(ExchangeGrant, *parts))
-        provider = cls(config, control, store, signer, server)
+        server.register_grant(bind(CodeGrant, **parts), [Pkce(required=False)])
+        server.register_grant(bind(RefreshGrant, **parts))
+        server.register_grant(bind(ExchangeGrant, **parts))
+        server.register_grant(bind(DeviceGrant, **parts))
+        provider = cls(config, control, store, signer, devices, server)
         server.register_endpoint(_Revocation(server, provider))
         server.register_endpoint(_Introspection(server, provider))
+        page = f"{config.login_url}device"
+        server.register_endpoint(DeviceEndpoint(server, devices, control.now, page))
         return provider
 
     def find(self, token: str) -> AccessToken | RefreshToken | None:

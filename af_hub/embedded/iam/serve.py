@@ -131,11 +131,22 @@ class Doors:
         self._provider.store.close()
 
 
-def run(config: IAMConfig) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def run(config: IAMConfig, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    config
+        Where to listen and where the state lies.
+    ready
+        Called when both doors are open.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     doors = Doors(config)
-    stop.wait()
-    doors.close()
+    try:
+        ready()
+        stop.wait()
+    finally:
+        doors.close()

@@ -199,6 +199,11 @@ class Store:
             if text is not None:
                 self._insert("policies", {"id": time.time_ns(), "text": text})
 
+    def policy(self) -> str | None:
+        """Return the text of the policy, if there is one."""
+        row = self._one("SELECT text FROM policies")
+        return None if row is None else str(row["text"])
+
     def unsigned_policy(self, sub: str) -> str | None:
         """Return the text that a user still has to sign, if any."""
         row = self._one(
