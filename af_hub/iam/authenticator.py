@@ -13,7 +13,7 @@ from oauthenticator.generic import GenericOAuthenticator
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.broker import Audience, Broker
-from af_hub.iam.groups import matches_any, select
+from af_hub.iam.groups import matches_any, stored
 from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
 from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
 from af_hub.iam.names import hub_name, same_issuer
@@ -239,7 +239,8 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
             admin = matches_any(login.groups, self.admin_groups)
         model: dict[str, Any] = {"name": name, "admin": admin, "auth_state": state}
         if self.manage_groups:
-            model["groups"] = list(select(login.groups, self.stored_groups))
+            named = (*self.allowed_groups, *self.admin_groups)
+            model["groups"] = list(stored(login.groups, self.stored_groups, named=named))
         updated: dict[str, Any] = await self.update_auth_model(model)
         return updated
 

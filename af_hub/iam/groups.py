@@ -22,6 +22,9 @@ _PATTERN: Final = re.compile(rf"(?P<base>(?:{_COMPONENT})*)(?P<tail>/\*\*|/\*)?"
 MAX_LENGTH: Final = 255
 """Characters of a group: the width of JupyterHub's group name column."""
 
+STORED_LIMIT: Final = 200
+"""Groups of one user that become JupyterHub groups: it reads all of them at each request."""
+
 
 def is_group(text: str) -> bool:
     r"""Tell whether `text` is a canonical group.
@@ -90,6 +93,28 @@ def select(groups: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
         for group in groups
         if group in exact or any(matches(group, pattern) for pattern in wild)
     )
+
+
+def stored(
+    groups: Iterable[str], patterns: Iterable[str], *, named: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the groups that JupyterHub is told of, at most `STORED_LIMIT`.
+
+    Parameters
+    ----------
+    groups
+        All groups of a user, sorted.
+    patterns
+        Which may be stored.
+    named
+        Further patterns; groups that any pattern names exactly come first.
+    """
+    patterns = tuple(patterns)
+    chosen = select(groups, patterns)
+    if len(chosen) <= STORED_LIMIT:
+        return chosen
+    first = frozenset((*patterns, *named))
+    return tuple(sorted(chosen, key=lambda group: (group not in first, group))[:STORED_LIMIT])
 
 
 def canonical(names: Iterable[object], *, slash: bool | None) -> tuple[str, ...]:

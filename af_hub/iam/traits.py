@@ -6,27 +6,27 @@ from typing import Any, cast
 
 from traitlets import (
     Bool,
+    Callable,
     Dict,
     Enum,
-    Float,
-    HasTraits,
-    Integer,
     List,
     Set,
     TraitError,
     Unicode,
+    Union,
     default,
     validate,
 )
 
 from af_hub.iam.claims import PROFILES
-from af_hub.iam.groups import check_pattern
+from af_hub.iam.groups import STORED_LIMIT, check_pattern
+from af_hub.iam.session_traits import SessionTraits
 from af_hub.iam.signature import ALGORITHMS
 
 _PROFILE_SCOPES = {"wlcg": ("wlcg.groups",), "aarc": ("eduperson_entitlement",)}
 
 
-class IAMTraits(HasTraits):
+class IAMTraits(SessionTraits):
     """Settings, each with its reason; `IAMAuthenticator` adds what it inherits."""
 
     issuer = Unicode(
@@ -115,11 +115,28 @@ class IAMTraits(HasTraits):
         Unicode(),
         default_value=["/**"],
         config=True,
-        help="""
+        help=f"""
         Which groups become JupyterHub groups; patterns as in `allowed_groups`. Default: all.
 
-        Set it where people have thousands of groups: each is a row in the hub's database.
-        Rules of login and profiles look at all groups, whatever is stored.
+        JupyterHub reads all groups of a user at each request, so at most {STORED_LIMIT} of a user are
+        stored: first those that a pattern names exactly (here, in `allowed_groups` or in
+        `admin_groups`), then the others in their alphabetical order. Set it where people have
+        more. Rules of login and profiles look at all groups, whatever is stored.
+        """,
+    )
+
+    username_claim = Union(
+        [Unicode(), Callable()],
+        default_value="preferred_username",
+        config=True,
+        help="""
+        Which claim of ID token or userinfo becomes the hub user name, or a function of all the
+        claims that returns it. Default: ``preferred_username``, as INDIGO IAM writes it.
+
+        Names are made lower case. Other characters than ``a-z 0-9 . _ @ + -`` or more than 63 are
+        refused, not replaced: a replacement could be somebody else's name. ``sub`` is safe with
+        any provider, but nobody can read it. Whoever logs in first keeps the name, see
+        `pin_subject`.
         """,
     )
 
@@ -130,7 +147,9 @@ class IAMTraits(HasTraits):
         Tie each hub user to the identity (issuer and subject) that first used the name.
 
         User names of an identity provider can change and come back to somebody else, who would
-        get the former one's files.
+        get the former one's files; with the pin that login is refused (``name-taken``). The pin
+        outlives logouts. To give a name away on purpose, delete the hub user. Switch it off only
+        for as long as it takes to move to another identity provider, whose subjects are new.
         """,
     )
 
@@ -138,59 +157,13 @@ class IAMTraits(HasTraits):
         Unicode(),
         default_value=list(ALGORITHMS),
         config=True,
-        help="Signature algorithms that are accepted. ``none`` and HS* are refused here.",
-    )
-
-    refresh_leeway = Float(
-        300.0,
-        min=0,
-        config=True,
-        help="Seconds before the end of the access token at which it is refreshed.",
-    )
-
-    min_token_lifetime = Float(
-        60.0,
-        min=0,
-        config=True,
         help="""
-        Seconds that the access token must live on for a server to start while the identity
-        provider is away; otherwise the start is refused.
-        """,
-    )
+        Signature algorithms of ID tokens (``alg``) that are accepted. Default: ``RS256`` and
+        ``ES256``, which the WLCG profile makes mandatory; INDIGO IAM signs with ``RS256``.
 
-    offline_grace = Float(
-        3600.0,
-        min=0,
-        config=True,
-        help="""
-        Seconds after the end of the access token in which nobody is logged out because the
-        identity provider does not answer.
+        ``none`` and ``HS*`` are refused here: the first is no signature, for the others a public
+        key is no secret.
         """,
-    )
-
-    recheck_on_refresh = Bool(
-        True,
-        config=True,
-        help="""
-        Ask again who may log in whenever the login is refreshed, so that a lost group ends
-        access. The stock authenticator asks at login only.
-        """,
-    )
-
-    group_check_interval = Float(
-        600.0,
-        min=1,
-        config=True,
-        help="""
-        Seconds after which the identity provider is asked again about login and groups of an
-        active user, spread by a tenth so that users do not ask at once. A start always asks.
-        """,
-    )
-
-    revoke_on_logout = Bool(
-        True,
-        config=True,
-        help="Revoke the user's tokens at the identity provider at logout (RFC 7009).",
     )
 
     token_audiences = Dict(
@@ -227,28 +200,6 @@ class IAMTraits(HasTraits):
     # --- other defaults than the base classes' ---
 
     manage_groups = Bool(True, config=True, help="Whether groups become JupyterHub groups.")
-
-    enable_auth_state = Bool(
-        True,
-        config=True,
-        help="""
-        Keep the login's tokens in the hub's database, encrypted. Needed: without it there is no
-        refresh, no broker and no pin. Set ``JUPYTERHUB_CRYPT_KEY`` or ``CryptKeeper.keys``.
-        """,
-    )
-
-    auth_refresh_age = Integer(
-        60,
-        config=True,
-        help="""
-        Seconds after which a request looks at the user's login again. The look is free while the
-        token is fresh and `group_check_interval` has not passed.
-        """,
-    )
-
-    @default("username_claim")
-    def _default_username_claim(self) -> str:
-        return "preferred_username"
 
     @default("login_service")
     def _default_login_service(self) -> str:

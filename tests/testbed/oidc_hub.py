@@ -28,6 +28,26 @@ class Forget(BaseHandler):
             self.authenticator.__dict__.pop(part, None)
         self.finish("forgotten")
 
+import asyncio, time
+longest = [0.0, ""]
+run = asyncio.Handle._run
+
+def timed(self):
+    began = time.thread_time()
+    run(self)
+    held = time.thread_time() - began
+    if held > longest[0]:
+        longest[:] = held, repr(self)
+
+asyncio.Handle._run = timed
+
+class Longest(BaseHandler):
+    '''Tell for how long the event loop was held, and begin anew.'''
+    def get(self):
+        self.finish(json.dumps(longest))
+        longest[:] = 0.0, ""
+
+c.IAMAuthenticator.extra_routes.append((r"/api/af/longest", Longest))
 c.IAMAuthenticator.extra_routes.append((r"/api/af/forget", Forget))
 """
 
@@ -66,6 +86,11 @@ class OidcHub(PlainHub):
             return "accepted"
         assert answer.status in {401, 403, 503}, answer.text
         return str(answer.json["code"])
+
+    def longest(self) -> tuple[float, str]:
+        """Return the longest CPU time (s) that held the hub's event loop since the last call."""
+        seconds, what = Browser().send(f"{self.url}/hub/api/af/longest").json
+        return seconds, what
 
     def reset(self) -> None:
         """Make provider and hub good and forgetful again."""
