@@ -78,8 +78,11 @@ def names_of(iss: str, sub: str, username: str) -> Names:
         Claimed user name.
     """
     # length first: ("ab", "c") and ("a", "bc") must differ
-    issuer = iss.removesuffix("/").encode()
-    digest = hashlib.sha256(b"%d:%s%s" % (len(issuer), issuer, sub.encode())).digest()
+    # JSON can carry half characters: they differ from each other, too
+    issuer, subject = (
+        part.encode("utf-8", "surrogatepass") for part in (iss.removesuffix("/"), sub)
+    )
+    digest = hashlib.sha256(b"%d:%s%s" % (len(issuer), issuer, subject)).digest()
     short = base64.b32encode(digest).decode().lower()[:20]
     return Names(
         hub=hub_name(username), slug=f"u-{short}", account=f"af{short}", ledger=digest.hex()

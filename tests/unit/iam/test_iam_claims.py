@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from typing import Any
 
 import pytest
@@ -131,15 +132,60 @@ def test_user_name_is_refused_when_it_is_unusable(name: str) -> None:
         hub_name(name)
 
 
-@given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
-def test_names_differ_when_persons_differ(iss1: str, sub1: str, iss2: str, sub2: str) -> None:
-    one, two = names_of(iss1, sub1, "alice"), names_of(iss2, sub2, "alice")
-    same = (iss1.removesuffix("/"), sub1) == (iss2.removesuffix("/"), sub2)
+_ANY = st.text(st.characters())  # with half characters, which JSON can carry
+_PERSON = st.tuples(_ANY, _ANY)
+
+
+@st.composite
+def _near(draw: st.DrawFn) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return two persons, alike as those are who want to be taken for each other."""
+    iss, sub = draw(_PERSON)
+    text = iss + sub
+    cut = draw(st.integers(0, len(text)))
+    form: Any = draw(st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
+    other = draw(
+        st.sampled_from(
+            [
+                (text[:cut], text[cut:]),
+                (unicodedata.normalize(form, iss), unicodedata.normalize(form, sub)),
+                (iss.casefold(), sub.casefold()),
+                (iss, sub + "\0"),
+                (iss + "/", sub),
+                (iss, "/" + sub),
+                (sub, iss),
+            ]
+        )
+    )
+    return (iss, sub), other
+
+
+@given(st.tuples(_PERSON, _PERSON) | _near())
+def test_names_differ_when_persons_differ(
+    persons: tuple[tuple[str, str], tuple[str, str]],
+) -> None:
+    one, two = (names_of(iss, sub, "alice") for iss, sub in persons)
+    same = len({(iss.removesuffix("/"), sub) for iss, sub in persons}) == 1
     assert (one.slug == two.slug) is same
     assert (one.account == two.account) is same
+    assert (one.ledger == two.ledger) is same
 
 
-@given(st.text(), st.text())
+@given(_ANY | st.from_regex(r"[A-Za-z0-9._@+-]{1,70}", fullmatch=True), _ANY)
+def test_user_names_are_kept_but_for_case_or_refused(name: str, suffix: str) -> None:
+    for username in (name, name + suffix, unicodedata.normalize("NFKC", name)):
+        try:
+            made = hub_name(username)
+        except IdentityError as error:
+            assert error.code == "name-not-usable"  # noqa: PT017  both ends are right
+        else:
+            # nothing is replaced or left out: other names cannot become this one
+            assert len(made) == len(username)
+            assert made == username.lower()
+            assert made.isascii()
+            assert "/" not in made
+
+
+@given(_ANY, _ANY)
 def test_names_never_crash_when_text_is_arbitrary(iss: str, sub: str) -> None:
     with contextlib.suppress(IdentityError):
         names_of(iss, sub, sub)
