@@ -98,6 +98,14 @@ class OidcHub(PlainHub):
         assert Browser().send(f"{self.url}/hub/api/af/forget").text == "forgotten"
 
 
+def start_provider(root: Path) -> OidcProvider:
+    """Start a provider with its certificates below `root`; the caller stops it."""
+    layout = Layout(root)
+    layout.create()
+    ensure_pki(layout)
+    return OidcProvider(layout)
+
+
 def start_oidc_hub(root: Path, **traits: Any) -> OidcHub:
     """Start a hub and its provider below `root`; the caller stops both.
 
@@ -108,17 +116,14 @@ def start_oidc_hub(root: Path, **traits: Any) -> OidcHub:
     traits
         Of the authenticator.
     """
-    layout = Layout(root / "provider")
-    layout.create()
-    ensure_pki(layout)
-    provider = OidcProvider(layout)
+    provider = start_provider(root / "provider")
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     authenticator = {
         "issuer": provider.url,
         "client_id": CLIENT[0],
         "client_secret": CLIENT[1],
-        "ca_file": str(layout.ca_bundle),
+        "ca_file": str(provider.layout.ca_bundle),
         "token_audiences": {"storage": {"audience": AUDIENCE, "scope": "storage.read:/"}},
         "token_services": {"dask-gateway": {"audiences": ["storage"]}},
         "allowed_groups": ["/cms"],
@@ -146,3 +151,18 @@ def oidc_hub(shared_oidc_hub: OidcHub) -> OidcHub:
     """Give a hub whose provider behaves well until a test changes that."""
     shared_oidc_hub.reset()
     return shared_oidc_hub
+
+
+@pytest.fixture(scope="session")
+def shared_oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
+    """Give a provider without a hub that all tests share; take `oidc_provider` instead."""
+    provider = start_provider(tmp_path_factory.mktemp("oidc-provider"))
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def oidc_provider(shared_oidc_provider: OidcProvider) -> OidcProvider:
+    """Give a provider without a hub that behaves well until a test changes that."""
+    shared_oidc_provider.reset()
+    return shared_oidc_provider

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from af_hub.embedded.layout import Layout
-from af_hub.embedded.pki import ensure_pki
 from af_hub.errors import IAMUnavailable
 from af_hub.iam.discovery import COOL_DOWN, EXPIRE_AFTER, REFRESH_AFTER, Issuer
 from af_hub.iam.http import IAMHttp
 from af_hub.iam.signature import ALGORITHMS, UnknownKeyError, signed_claims
-from testbed.oidc_provider import OidcProvider, public, rsa_key, signed
+from testbed.oidc_provider import public, rsa_key, signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from testbed.oidc_provider import OidcProvider
 
 HOUR = 3600.0
 
@@ -30,22 +28,6 @@ class Clock:
     def __call__(self) -> float:
         """Tell the time."""
         return self.now
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
-    layout = Layout(tmp_path_factory.mktemp("provider"))
-    layout.create()
-    ensure_pki(layout)
-    provider = OidcProvider(layout)
-    yield provider
-    provider.stop()
-
-
-@pytest.fixture
-def oidc_provider(running: OidcProvider) -> OidcProvider:
-    running.reset()
-    return running
 
 
 @pytest.fixture
