@@ -379,7 +379,8 @@ def test_device_gets_tokens_when_a_person_approves(own: IAM) -> None:
         "device_code": given["device_code"],
     }
     assert own.post("token", **form).json["error"] == "authorization_pending"
-    assert own.acting_as("iam").post("token", **form).status == 400
+    other = own.acting_as("iam").post("token", **form)
+    assert other.json["error"] == "unauthorized_client"
     browser = own.browser()
     page = browser.send(given["verification_uri"])
     typing = browser.follow(browser.log_in(page, "alice"))

@@ -19,6 +19,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from af_hub.embedded.assembly import wire
 from af_hub.embedded.iam.config import IAMConfig
+from af_hub.embedded.iam.faults import Faulty
 from af_hub.embedded.iam.keys import Signer
 from af_hub.embedded.iam.part import iam_config
 from af_hub.embedded.iam.switches import Control, Fault, Switches, changed
@@ -247,6 +248,16 @@ def test_others_are_served_and_the_end_is_prompt_when_calls_hang(own: IAM) -> No
     for thread in threads:
         thread.join(5)
     assert len(failures) == 12
+
+
+def test_calls_that_hang_end_when_the_iam_stops(tmp_path: Path) -> None:
+    (tmp_path / "switches.json").write_text('{"faults": [{"at": "jwk", "kind": "hang"}]}')
+    control = Control(tmp_path)
+    threading.Timer(0.2, control.closed.set).start()
+    begun = time.monotonic()
+    with pytest.raises(ConnectionResetError):
+        Faulty(lambda *_: [], control)({"PATH_INFO": "/jwk"}, lambda *_: None)
+    assert time.monotonic() - begun < 5
 
 
 def test_refresh_is_done_but_not_seen_when_its_answer_is_lost(own: IAM) -> None:
