@@ -35,6 +35,11 @@ def scrub(text: object, limit: int = 200) -> str:
     return "".join(character for character in line if character.isprintable())[:limit]
 
 
+def _quoted(text: str) -> str:
+    """Return the provider's own words for the user: they may name the policy or a contact."""
+    return f"It says: {scrub(text)}"
+
+
 def error_of(status: int, body: Mapping[str, Any]) -> AFError:
     """Return the exception for a refusal of the token endpoint.
 
@@ -51,14 +56,15 @@ def error_of(status: int, body: Mapping[str, Any]) -> AFError:
         return SessionOver(
             "aup-not-signed",
             "The identity provider wants you to sign its acceptable use policy. "
-            "Log in there, sign it, and come back.",
+            f"Log in there, sign it, and come back. {_quoted(description)}",
             scrub(description),
         )
     if code == "unauthorized" and _INACTIVE.search(description):
         return SessionOver(
             "account-disabled",
             "Your account at the identity provider is not active. "
-            "Please ask those who run it, usually your experiment's secretariat.",
+            "Please ask those who run it, usually your experiment's secretariat. "
+            f"{_quoted(description)}",
             scrub(description),
         )
     if code == "invalid_grant" or (status == 401 and code == "invalid_token"):

@@ -77,6 +77,16 @@ class TokenHandler(APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
         """Tell whether the request's token has a scope, for everybody or for this user."""
         return bool({scope, f"{scope}!user={user.name}"} & set(self.expanded_scopes))
 
+    async def tell_why(self, sent: str) -> None:
+        """Refuse with what ended the login of a token's owner: JupyterHub keeps that to itself."""
+        token = orm.APIToken.find(self.db, sent)
+        if token is None or token.user is None:
+            return
+        try:
+            await self.authenticator.login_of(self._user_from_orm(token.user))
+        except AFError as error:
+            raise APIError(error) from None
+
     async def answer(self, user: User, caller: str) -> None:
         """Ask the broker and write its answer."""
         name = self.get_argument("audience", "")
@@ -101,6 +111,8 @@ class ServerTokenHandler(TokenHandler):
         """Answer a server; cookies and other tokens of the user are refused."""
         user = self.current_user
         sent = self.get_auth_token()
+        if user is None and sent:
+            await self.tell_why(sent)
         if user is None or not sent:
             raise APIError(_refused("token-missing", "Send the server's own API token.", 401))
         if isinstance(user, orm.Service) or not self.holds(TOKEN_SCOPE, user):

@@ -1,0 +1,246 @@
+"""Refresh, outage and lost rights in a real hub with a real identity provider, hours in seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+import urllib.error
+from typing import TYPE_CHECKING
+
+import pytest
+
+from af_hub.embedded.iam.switches import Fault
+from testbed.clock_hub import get_all, headers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.clock_hub import ClockHub
+    from testbed.iam import Browser
+
+LIFETIME = 600
+"""Seconds of access tokens."""
+
+INTERVAL = 600 * 1.1
+"""Seconds after which everybody's groups have been asked for again."""
+
+BOTH = (False, True)
+
+
+@pytest.fixture
+def hub(clock_hub: ClockHub) -> Iterator[ClockHub]:
+    """Give the hub with fresh counts, and take all switches back."""
+    clock_hub.iam.forget_calls()
+    yield clock_hub
+    clock_hub.later(0)
+
+
+@pytest.fixture(scope="module")
+def alice(clock_hub: ClockHub) -> Browser:
+    """Alice, logged in once for all tests: none of them may ask her to log in again."""
+    return clock_hub.log_in("alice")[0]
+
+
+@pytest.fixture(scope="module")
+def server(clock_hub: ClockHub, alice: Browser) -> Iterator[str]:
+    """Token of alice's running server."""
+    yield clock_hub.start_server(alice, "alice")
+    clock_hub.stop_server(alice, "alice")
+
+
+def page(hub: ClockHub, browser: Browser) -> int:
+    return browser.send(f"{hub.url}/hub/home").status
+
+
+@pytest.mark.parametrize("reuse", BOTH, ids=["rotating", "reusing"])
+@pytest.mark.parametrize("clear", BOTH, ids=["keeping", "clearing"])
+@pytest.mark.parametrize("family", BOTH, ids=["lenient", "revoking"])
+async def test_one_refresh_and_no_login_when_200_requests_come_at_expiry(
+    hub: ClockHub, alice: Browser, reuse: bool, clear: bool, family: bool
+) -> None:
+    hub.set_client(reuse_refresh_token=reuse, clear_access_tokens_on_refresh=clear)
+    hub.later(INTERVAL)
+    assert page(hub, alice) == 200  # a token of this client
+    hub.later(LIFETIME - 200, revoke_family_on_reuse=family)
+    hub.iam.forget_calls()
+    pages, calls = await asyncio.gather(
+        get_all(f"{hub.url}/hub/home", [headers_of(alice)] * 20),
+        get_all(f"{hub.url}/hub/api/user", [headers_of(alice)] * 180),
+    )
+    assert {*pages, *calls} == {(200, "")}
+    assert hub.refreshes() == 1
+    assert len(hub.iam.calls()) == 1
+
+
+@pytest.mark.parametrize("reuse", BOTH, ids=["rotating", "reusing"])
+def test_next_request_recovers_or_asks_for_one_login_when_the_hub_was_killed_before_it_stored(
+    hub: ClockHub, reuse: bool
+) -> None:
+    hub.set_client(reuse_refresh_token=reuse)
+    browser, _ = hub.log_in("bob")
+    hub.later(LIFETIME)
+    hub.iam.forget_calls()
+    (hub.root / "die").touch()
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
+        page(hub, browser)
+    hub.process.wait(10)
+    hub.start()
+    assert hub.refreshes() == 1
+    first = page(hub, browser)
+    assert first == (200 if reuse else 302)
+    for _ in range(3):
+        assert page(hub, browser) == first
+    assert hub.refreshes() == 2  # and not one for each request
+    # at most one round by the identity provider, which still knows the browser: no form
+    assert (
+        browser.follow(browser.send(f"{hub.url}/hub/oauth_login?next=%2Fhub%2Fhome")).url
+        == f"{hub.url}/hub/home"
+    )
+    assert page(hub, browser) == 200
+    assert hub.refreshes() == 2
+
+
+def test_a_server_always_has_a_minute_left_when_a_session_of_eight_hours_meets_failures(
+    hub: ClockHub, alice: Browser, server: str
+) -> None:
+    luck = random.Random(5)  # noqa: S311  not for secrets
+    for step in range(240):
+        # one in twenty calls of this step fails; a clock that moves begins the counts anew
+        faults = [Fault(at="any", skip=n, times=1) for n in range(6) if luck.random() < 0.05]
+        hub.later(120, *faults)
+        answer = hub.ask("token?audience=storage", server)
+        assert answer.status == 200, answer.text
+        assert answer.json["expires_in"] >= 60
+        assert answer.json["expires_at"] > 60 + hub_time(hub)
+        if step % 8 == 0:
+            assert page(hub, alice) == 200
+            assert hub.user(server) == 200
+        if step in {80, 160}:
+            hub.crash()
+    struck = sum(call.status == 503 for call in hub.iam.calls())
+    assert struck > 3
+    assert 240 * 120 / LIFETIME <= hub.refreshes() <= 240 * 120 / (LIFETIME - 300) + struck
+
+
+def hub_time(hub: ClockHub) -> float:
+    return time.time() + hub.ahead
+
+
+def test_nothing_else_is_asked_when_a_user_works_for_an_hour(
+    hub: ClockHub, alice: Browser, server: str
+) -> None:
+    hub.set_client(access_token_seconds=3600)
+    try:
+        hub.later(LIFETIME)
+        page(hub, alice)  # from here on tokens of an hour
+        hub.iam.forget_calls()
+        for _ in range(60):
+            hub.later(60)
+            assert page(hub, alice) == 200
+            assert hub.user(server) == 200
+        # 3600 / group_check_interval, which is spread by a tenth; each renews the token, too
+        assert 3600 / INTERVAL - 1 <= hub.refreshes() <= 3600 / (600 * 0.9)
+        assert len(hub.iam.calls()) == hub.refreshes()
+        dora, _ = hub.log_in("dora")
+        hub.iam.forget_calls()
+        assert hub.start_server(dora, "dora")
+        assert [call.grant for call in hub.iam.calls()] == ["refresh_token"]
+        hub.stop_server(dora, "dora")
+    finally:
+        hub.set_client(access_token_seconds=LIFETIME)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"groups": frozenset()}, "group-not-allowed"),
+        ({"active": False}, "account-disabled"),
+    ],
+    ids=["group-lost", "account-disabled"],
+)
+def test_pages_and_servers_are_refused_within_the_interval_when_rights_are_lost(
+    hub: ClockHub, changes: dict[str, object], code: str
+) -> None:
+    browser, _ = hub.log_in("carol")
+    token = hub.start_server(browser, "carol")
+    assert (page(hub, browser), hub.user(token)) == (200, 200)
+    hub.change("carol", **changes)
+    try:
+        hub.later(INTERVAL)
+        answer = hub.ask("token?audience=storage", token)
+        assert (answer.status, answer.json["code"]) == (401 if "disabled" in code else 403, code)
+        assert hub.user(token) == 403
+        assert page(hub, browser) == 302
+    finally:
+        hub.change("carol", groups=frozenset({"atlas"}), active=True)
+    browser, _ = hub.log_in("carol")
+    assert (page(hub, browser), hub.user(token)) == (200, 200)
+    hub.stop_server(browser, "carol")
+
+
+def test_nobody_is_logged_out_when_the_hubs_secret_becomes_wrong(
+    hub: ClockHub, alice: Browser, server: str
+) -> None:
+    dora, _ = hub.log_in("dora")
+    assert hub.ask("token?audience=storage", server).status == 200
+    secret = hub.root / "client-secret"
+    good = secret.read_text()
+    secret.write_text("planted-wrong-secret")
+    try:
+        for _ in range(3):
+            hub.later(INTERVAL)
+            assert (page(hub, alice), page(hub, dora), hub.user(server)) == (200, 200, 200)
+            refused = hub.ask("token?audience=other", server)
+            assert (refused.status, refused.json["code"]) == (503, "iam-refused-hub")
+    finally:
+        secret.write_text(good)
+    hub.later(10)
+    assert hub.ask("token?audience=other", server).status == 200
+    assert (page(hub, alice), page(hub, dora)) == (200, 200)
+    assert "planted-wrong-secret" not in hub.log
+
+
+def test_the_users_next_step_is_told_when_a_policy_must_be_signed(hub: ClockHub) -> None:
+    browser, _ = hub.log_in("bob")
+    store = hub.iam.people()
+    store.set_policy("Be kind to the storage.")
+    try:
+        answer = hub.api(browser, "users/bob/server", "POST")
+        assert answer.status == 401
+        assert "acceptable use policy" in answer.text
+        assert "User bob needs to sign AUP" in answer.text  # the identity provider's own words
+    finally:
+        store.set_policy(None)
+        store.close()
+    assert page(hub, browser) == 200
+
+
+def test_everybody_keeps_working_when_the_identity_provider_is_away_for_an_hour(
+    hub: ClockHub, alice: Browser, server: str
+) -> None:
+    assert hub.ask("token?audience=storage", server).status == 200
+    dora, _ = hub.log_in("dora")
+    hub.iam.stop()
+    try:
+        for _ in range(3):
+            hub.later(1200)
+            assert (page(hub, alice), hub.user(server)) == (200, 200)
+        hub.crash()
+        assert (page(hub, alice), hub.user(server)) == (200, 200)
+        told = alice.send(f"{hub.url}/hub/oauth_login")
+        assert told.status == 503
+        assert re.search(r"your servers keep working\s+until \d\d:\d\d UTC", told.text)
+        assert "<code>iam-unreachable</code>" in told.text
+        assert "keep working" not in hub.iam.browser().send(f"{hub.url}/hub/oauth_login").text
+        refused = hub.api(dora, "users/dora/server", "POST")
+        assert refused.status == 503
+        assert re.search(r"your servers keep working\s+until \d\d:\d\d UTC", refused.text)
+    finally:
+        hub.iam.start()
+    hub.iam.forget_calls()
+    hub.later(70)
+    assert page(hub, alice) == 200
+    assert hub.refreshes() == 1
+    assert hub.ask("token?audience=storage", server).status == 200
