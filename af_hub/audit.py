@@ -33,6 +33,8 @@ SCHEMAS: Final = Path(__file__).with_name("events")
 PREFIX: Final = "urn:analysis-facility:events:"
 """What every schema's ``$id`` starts with."""
 
+_LONGEST: Final = {"issuer": 2048, "subject": 2048, "scope": 4096}
+_LONGEST_OTHER: Final = 255
 _MOST_GROUPS: Final = 100
 
 What = Literal["login", "token", "start"]
@@ -55,11 +57,11 @@ class Audit:
         self._emit(
             "login",
             username=username,
-            issuer=login.iss[:2048],
-            subject=login.sub[:2048],
+            issuer=login.iss,
+            subject=login.sub,
             admin=admin,
             groups=len(login.groups),
-            address=address[:64],
+            address=address,
         )
 
     def logged_out(self, username: str, *, revoked: bool) -> None:
@@ -97,11 +99,11 @@ class Audit:
         self._emit(
             "refusal",
             what=what,
-            reason=reason[:64],
-            username=None if username is None else username[:255],
-            by=by[:300],
-            audience=None if audience is None else scrub(audience, 64),
-            address=None if address is None else address[:64],
+            reason=reason,
+            username=username,
+            by=by,
+            audience=None if audience is None else scrub(audience),
+            address=address,
         )
 
     def refreshed(self, username: str, old: Login, new: Login) -> None:
@@ -115,7 +117,7 @@ class Audit:
         self._emit(
             "refresh-failure",
             username=username,
-            reason=error.code[:64],
+            reason=error.code,
             ended=not isinstance(error, IAMUnavailable),
         )
 
@@ -149,13 +151,16 @@ class Audit:
         self._emit(
             "token-issued",
             username=username,
-            audience=audience[:255],
-            scope=token.scope[:4096],
+            audience=audience,
+            scope=token.scope,
             expires_at=int(token.expires_at),
-            to=to[:300],
+            to=to,
         )
 
     def _emit(self, name: str, **data: Any) -> None:
+        for field, value in data.items():
+            if isinstance(value, str):
+                data[field] = value[: _LONGEST.get(field, _LONGEST_OTHER)]
         written = None
         if self._events is not None:
             written = self._events.emit(schema_id=f"{PREFIX}{name}", data=data)
