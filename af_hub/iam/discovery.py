@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from af_hub.iam.names import same_issuer
 from af_hub.iam.signature import UnknownKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from af_hub.iam.http import IAMHttp
 
@@ -52,15 +52,24 @@ class Issuer:
         As configured; a trailing slash makes no difference.
     http
         Client for it.
+    instead
+        Addresses by the names of `Endpoints` that replace the discovery document's; empty ones
+        do not.
     clock
         Seconds that only grow; for tests.
     """
 
     def __init__(
-        self, issuer: str, http: IAMHttp, *, clock: Callable[[], float] = time.monotonic
+        self,
+        issuer: str,
+        http: IAMHttp,
+        *,
+        instead: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.issuer = issuer
         self._http = http
+        self._instead = {name: url for name, url in (instead or {}).items() if url}
         self._clock = clock
         self._endpoints: Endpoints | None = None
         self._keys: dict[str, Any] = {}
@@ -183,13 +192,14 @@ class Issuer:
         if not same_issuer(str(document.get("issuer", "")), self.issuer):
             # the wrong issuer here is how a mix-up attack begins (RFC 9700)
             raise IAMUnavailable("iam-issuer", _UNREADABLE, "discovery names another issuer")
-        return Endpoints(
+        found = Endpoints(
             authorize=_address(document, "authorization_endpoint"),
             token=_address(document, "token_endpoint"),
             userinfo=_address(document, "userinfo_endpoint", optional=True),
             revoke=_address(document, "revocation_endpoint", optional=True),
             keys=_address(document, "jwks_uri"),
         )
+        return replace(found, **self._instead)
 
 
 _UNREADABLE: Final = (

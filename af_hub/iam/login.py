@@ -50,7 +50,7 @@ class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OA
             endpoints = await authenticator.provider.endpoints()
         except IAMUnavailable as error:
             raise PageError(await self._for_who_is_in(error), again=self.request.path) from None
-        self.authorize_url = authenticator.authorize_url or endpoints.authorize
+        self.authorize_url = endpoints.authorize
         state = {
             "state_id": self._generate_state_id(),
             "next_url": self._next_path(),

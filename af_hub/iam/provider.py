@@ -33,6 +33,9 @@ class Provider(IAMTraits):
     )
 
     # settings of OAuthenticator, which is untyped
+    authorize_url: Any
+    token_url: Any
+    userdata_url: Any
     client_id: Any
     client_secret: Any
     basic_auth: Any
@@ -58,7 +61,12 @@ class Provider(IAMTraits):
     @cached_property
     def provider(self) -> Issuer:
         """Discovery document and keys."""
-        return Issuer(self.issuer, self.http)
+        instead = {
+            "authorize": self.authorize_url,
+            "token": self.token_url,
+            "userinfo": self.userdata_url,
+        }
+        return Issuer(self.issuer, self.http, instead=instead)
 
     @cached_property
     def endpoint(self) -> TokenEndpoint:

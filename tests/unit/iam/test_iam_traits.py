@@ -14,6 +14,8 @@ from af_hub.iam.groups import STORED_LIMIT, stored
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from testbed.oidc_provider import OidcProvider
+
 TRAITS = [
     "issuer",
     "access_token_issuer",
@@ -95,6 +97,21 @@ def test_scopes_are_asked_for_when_profile_and_audiences_need_them() -> None:
         "wlcg.groups",
         "storage.read:/",
     ]
+
+
+async def test_addresses_of_the_base_class_win_when_discovery_has_others(
+    oidc_provider: OidcProvider,
+) -> None:
+    made = bare(
+        issuer=oidc_provider.url,
+        ca_file=str(oidc_provider.layout.ca_bundle),
+        token_url="https://inside.example/token",
+        userdata_url="https://inside.example/userinfo",
+    )
+    found = await made.provider.endpoints()
+    assert found.token == "https://inside.example/token"
+    assert found.userinfo == "https://inside.example/userinfo"
+    assert found.authorize == f"{oidc_provider.url}authorize"
 
 
 @pytest.mark.parametrize("count", [0, 1, STORED_LIMIT, STORED_LIMIT + 1, 10_000])
