@@ -113,8 +113,9 @@ class Health:
         return task.result() if task.done() else f"{name}-slow"
 
     def _keep(self, name: str, task: asyncio.Task[str]) -> None:
-        self._results[name] = time.monotonic(), task.result()
-        del self._tasks[name]
+        del self._tasks[name]  # first: a check that breaks must not be the last one
+        if not task.cancelled() and task.exception() is None:
+            self._results[name] = time.monotonic(), task.result()
 
     async def _database(self) -> str:
         if self._engine.url.database in {None, "", ":memory:"}:

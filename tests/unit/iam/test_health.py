@@ -154,6 +154,20 @@ async def test_a_check_that_hangs_is_told_and_not_repeated_beside_itself(
     assert await health.codes() == []
 
 
+async def test_health_recovers_when_a_check_broke(engine: Engine) -> None:
+    class Broken(Issuer):
+        async def keys(self) -> dict[str, Any]:
+            if self.key_age is None:
+                self._mark("keys")
+                raise RuntimeError("broken")
+            return {}
+
+    health = Health(Broken("https://iam.example", IAMHttp()), engine)
+    with pytest.raises(RuntimeError):
+        await health.codes()
+    assert await health.codes() == []
+
+
 async def test_one_check_serves_everybody_when_many_ask_at_once(engine: Engine) -> None:
     written: list[int] = []
 
