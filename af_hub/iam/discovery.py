@@ -72,6 +72,7 @@ class Issuer:
         self._instead = {name: url for name, url in (instead or {}).items() if url}
         self._clock = clock
         self._endpoints: Endpoints | None = None
+        self._failure: tuple[float, IAMUnavailable | None] = (float("-inf"), None)
         self._keys: dict[str, Any] = {}
         self._generation = 0
         self._fetched = dict.fromkeys(("endpoints", "keys"), float("-inf"))
@@ -93,9 +94,19 @@ class Issuer:
         IAMUnavailable
             ``iam-unreachable``, ``iam-failed``, ``iam-answer``, ``iam-issuer``.
         """
+        asked_at = time.monotonic()
         async with self._lock:
             if self._endpoints is None:
-                self._endpoints = await self._discover()
+                failed_at, failure = self._failure
+                # a try that failed while this one waited would fail again: a restarted hub must
+                # not queue its users' requests behind each other's time-outs
+                if failure is not None and failed_at >= asked_at:
+                    raise failure
+                try:
+                    self._endpoints = await self._discover()
+                except IAMUnavailable as error:
+                    self._failure = time.monotonic(), error
+                    raise
                 self._mark("endpoints")
             elif self._is_due("endpoints"):
                 try:

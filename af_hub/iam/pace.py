@@ -43,6 +43,22 @@ class Pace:
         self._failures = 0
         self._again_at = float("-inf")
 
+    def check(self) -> None:
+        """Refuse while the provider is away.
+
+        Raises
+        ------
+        IAMUnavailable
+            ``iam-unreachable``.
+        """
+        if self._failures >= OUTAGE_FAILURES and time.monotonic() < self._again_at:
+            raise IAMUnavailable(
+                "iam-unreachable",
+                "The identity provider cannot be reached at the moment. "
+                "Please try again in a minute.",
+                "away since the last tries",
+            )
+
     async def turn(self) -> None:
         """Wait for the next turn.
 
@@ -51,15 +67,9 @@ class Pace:
         IAMUnavailable
             ``iam-busy`` if it would take too long, ``iam-unreachable`` while the provider is away.
         """
+        self.check()
         now = time.monotonic()
         if self._failures >= OUTAGE_FAILURES:
-            if now < self._again_at:
-                raise IAMUnavailable(
-                    "iam-unreachable",
-                    "The identity provider cannot be reached at the moment. "
-                    "Please try again in a minute.",
-                    "away since the last tries",
-                )
             self._again_at = now + OUTAGE_PAUSE  # this one looks whether it is back
         mine = max(self._next, now - (BURST - 1) * self._interval)
         if mine - now > PATIENCE:
@@ -83,7 +93,7 @@ class Pace:
             self._failures = 0
             return
         self._failures += 1
-        if self._failures == OUTAGE_FAILURES:
+        if self._failures >= OUTAGE_FAILURES:
             self._again_at = time.monotonic() + OUTAGE_PAUSE
 
 

@@ -210,6 +210,16 @@ class Sessions:
                 return login
             return await self._refresh(user, login, paced=max_age > 0)
 
+    async def _await_turn(self) -> None:
+        """Wait for a turn; what comes before a first call must not make turns meet."""
+        self.pace.check()
+        try:
+            await self._endpoint.ready()
+        except IAMUnavailable as failure:
+            self.pace.note(failure)
+            raise
+        await self.pace.turn()
+
     async def _refresh(self, user: HubUser, login: Login, *, paced: bool) -> Login:
         if login.refresh_token is None:
             raise SessionOver("login-over", "Your login has ended. Please log in again.")
@@ -217,7 +227,7 @@ class Sessions:
         if error is not None and time.monotonic() < until:
             raise error
         if paced:
-            await self.pace.turn()
+            await self._await_turn()
         try:
             fresh = await self._try_refresh(user, login, login.refresh_token)
         except AFError as failure:

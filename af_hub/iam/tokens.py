@@ -126,6 +126,16 @@ class TokenEndpoint:
         self._secret = secret
         self._basic_auth = basic_auth
 
+    async def ready(self) -> None:
+        """Find out the provider's addresses, if they are not known yet.
+
+        Raises
+        ------
+        IAMUnavailable
+            No answer.
+        """
+        await self._issuer.endpoints()
+
     async def redeem(
         self, code: str, *, redirect_uri: str, verifier: str, scope: str
     ) -> TokenAnswer:

@@ -1,0 +1,137 @@
+"""A thousand users at once: the load on an identity provider that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from af_hub.embedded.iam.records import RefreshToken, fingerprint
+from af_hub.errors import IAMUnavailable
+from af_hub.iam.discovery import Issuer
+from af_hub.iam.http import IAMHttp
+from af_hub.iam.session import Login, Sessions
+from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
+from af_hub.secret import Secret
+from testbed.iam import IAM, LOGIN_SCOPE, start_iam
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USERS = 1000
+
+
+@dataclass
+class User:
+    """A hub user whose auth_state lies in memory."""
+
+    name: str
+    state: dict[str, Any] | None
+
+    async def get_auth_state(self) -> dict[str, Any] | None:
+        """Read."""
+        return self.state
+
+    async def save_auth_state(self, auth_state: dict[str, Any] | None) -> None:
+        """Write."""
+        self.state = auth_state
+
+
+def restarted(iam: IAM) -> Sessions:
+    """Return what a hub that has just started knows: nothing."""
+    http = IAMHttp(str(iam.layout.ca_bundle))
+    endpoint = TokenEndpoint(
+        Issuer(iam.issuer, http),
+        http,
+        client_id="af-hub",
+        secret=lambda: Secret(iam.secret),
+        basic_auth=False,
+    )
+
+    async def accept(old: Login, answer: TokenAnswer) -> Login:
+        return replace(old, access_token=answer.access_token, expires_at=answer.expires_at)
+
+    async def apply(user: User, login: Login) -> None:
+        await user.save_auth_state(login.to_state())
+
+    return Sessions(endpoint, accept=accept, apply=apply)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IAM, list[User]]]:
+    """Give an identity provider and users whose access tokens have all expired."""
+    iam = start_iam(tmp_path_factory.mktemp("iam"))
+    store = iam.people()
+    bob = store.person(username="bob")
+    assert bob is not None
+    users = []
+    with store.transaction():
+        for number in range(USERS):
+            token = f"refresh-{number}"
+            store.add_token(
+                RefreshToken(
+                    hash=fingerprint(token),
+                    client_id="af-hub",
+                    sub=bob.sub,
+                    scope=LOGIN_SCOPE,
+                    audience="",
+                    nonce=None,
+                    expires_at=time.time() + 86_400,
+                )
+            )
+            login = Login(
+                access_token=Secret("expired"),
+                refresh_token=Secret(token),
+                id_token=None,
+                expires_at=0.0,
+                scope=LOGIN_SCOPE,
+                iss=iam.issuer,
+                sub=bob.sub,
+                name="Bob",
+                groups=("/cms",),
+                checked_at=0.0,
+            )
+            users.append(User(f"user-{number}", login.to_state()))
+    store.close()
+    yield iam, users
+    iam.stop()
+
+
+async def ask_all(sessions: Sessions, users: list[User]) -> list[str]:
+    """Let a request of each user come at the same moment; returns what became of them."""
+
+    async def one(user: User) -> str:
+        try:
+            await sessions.ensure(user, margin=300, max_age=600)
+        except IAMUnavailable as error:
+            return error.code
+        return "renewed"
+
+    return await asyncio.gather(*map(one, users))
+
+
+async def test_load_is_ten_calls_a_second_when_the_provider_comes_back_and_the_hub_restarted(
+    crowd: tuple[IAM, list[User]],
+) -> None:
+    iam, users = crowd
+    iam.stop()
+    try:
+        started = time.monotonic()
+        assert set(await ask_all(restarted(iam), users)) == {"iam-unreachable"}
+        # the tries of one look for the addresses, not a queue of them
+        assert time.monotonic() - started < 5
+    finally:
+        iam.start()
+    iam.forget_calls()
+    told = await ask_all(restarted(iam), users)
+    assert set(told) == {"renewed", "iam-busy"}
+    moments = [call.time for call in iam.calls("token")]
+    assert len(moments) == told.count("renewed") >= 10
+    # the provider notes when it has answered: a slow answer may fall into the next second
+    assert max(sum(t <= u < t + 1 for u in moments) for t in moments) <= 12
+    assert len(moments) / (moments[-1] - moments[0]) <= 10
+    # who got no turn has lost nothing
+    assert all((user.state or {}).get("refresh_token") for user in users)
