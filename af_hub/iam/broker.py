@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from af_hub.errors import AFError, IAMUnavailable, Refusal, SessionOver
-from af_hub.iam.scopes import narrowed
+from af_hub.iam.scopes import covered, narrowed
 from af_hub.iam.tokens import issuer_of
 
 if TYPE_CHECKING:
@@ -224,7 +224,9 @@ class Broker:
         await pace.turn()
         try:
             answer = await self._endpoint.exchange(
-                login.access_token, audience=audience.audience, scope=audience.scope
+                login.access_token,
+                audience=audience.audience,
+                scope=covered(audience.scope, login.scope),
             )
         except AFError as error:
             pace.note(error)

@@ -54,6 +54,17 @@ def narrowed(asked: str, configured: str) -> str:
     return " ".join(wanted)
 
 
+def covered(wanted: str, held: str) -> str:
+    """Return the scopes of `wanted` that a token with the scope `held` can be exchanged for.
+
+    INDIGO IAM refuses the whole exchange for one scope that the login token lacks: somebody who
+    joined a group since would get no token at all until the next login. Where nothing is covered,
+    everything is returned, and the provider says no in its own words.
+    """
+    found = [one for one in wanted.split() if any(_covers(h, one) for h in held.split())]
+    return " ".join(found) or wanted
+
+
 def _covers(held: str, wanted: str) -> bool:
     if wanted == held:
         return True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -129,3 +131,43 @@ def test_server_gets_tokens_when_the_hub_was_restarted(
     iam_hub.process.wait()
     iam_hub.start()
     assert iam_hub.ask("token?audience=storage", server[1]).status == 200
+
+
+def test_a_narrower_token_is_given_when_the_server_names_a_part_of_the_scope(
+    iam_hub: Hub, server: tuple[Browser, str]
+) -> None:
+    def ask(scope: str) -> Any:
+        return iam_hub.ask(f"token?audience=storage&scope={quote(scope)}", server[1])
+
+    narrow = ask("storage.read:/store/cms/zmumu").json
+    assert narrow["scope"] == "storage.read:/store/cms/zmumu"
+    assert ask("storage.read:/store/cms/zmumu").json["access_token"] == narrow["access_token"]
+    assert ask("").json["access_token"] != narrow["access_token"]
+    for outside in ("storage.read:/store/cmsx", "storage.read:/store/cms/../atlas", "openid"):
+        assert refused(ask(outside)) == (403, "scope-refused")
+
+
+def test_every_token_is_ended_when_the_user_logs_out(iam_hub: Hub) -> None:
+    browser, _ = iam_hub.log_in("dora")
+    service = iam_hub.services["dask-gateway"]
+
+    def ask(scope: str) -> str:
+        query = f"users/dora/token?audience=storage&scope={quote(scope)}"
+        return str(iam_hub.ask(query, service).json["access_token"])
+
+    first = ask("")
+    store = iam_hub.iam.people()
+    dora = store.person(username="dora")
+    assert dora is not None
+    store.save_person(replace(dora, groups=dora.groups | {"atlas"}))
+    try:
+        iam_hub.start_server(browser, "dora")  # asks for the groups; the next token is another one
+        iam_hub.stop_server(browser, "dora")
+        tokens = [first, ask(""), ask("storage.read:/store/open")]
+    finally:
+        store.save_person(dora)
+        store.close()
+    assert len(set(tokens)) == 3
+    browser.send(f"{iam_hub.url}/hub/logout")
+    for token in tokens:
+        assert iam_hub.iam.post("introspect", token=token).json["active"] is False

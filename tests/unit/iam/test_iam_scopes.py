@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from af_hub.errors import Refusal
-from af_hub.iam.scopes import SCOPE_LENGTH, narrowed
+from af_hub.iam.scopes import SCOPE_LENGTH, covered, narrowed
 
 CONFIGURED = "storage.read:/store/cms storage.modify:/store/user/ openid"
 
@@ -71,3 +71,10 @@ def test_nothing_outside_is_granted_whatever_the_path(parts: list[str]) -> None:
     assert granted == f"storage.read:{path}"
     assert normpath(path) == path
     assert f"{path}/".startswith("/store/cms/")
+
+
+def test_only_what_the_login_has_is_exchanged_when_a_group_came_since() -> None:
+    wanted = "storage.read:/store/cms storage.read:/store/atlas"
+    assert covered(wanted, "openid storage.read:/store/cms") == "storage.read:/store/cms"
+    assert covered(wanted, "storage.read:/store") == wanted
+    assert covered(wanted, "openid") == wanted
