@@ -183,6 +183,23 @@ def test_lost_group_and_refused_start_are_audited(
     assert (refusal["username"], refusal["by"]) == ("carol", "user:carol")
 
 
+def test_other_groups_are_audited_when_the_user_logs_in_again(iam_hub: Hub, events: Events) -> None:
+    iam_hub.log_in("carol")
+    store = iam_hub.iam.people()
+    carol = store.person(username="carol")
+    assert carol is not None
+    store.save_person(replace(carol, groups=carol.groups | {"cms"}))
+    try:
+        iam_hub.log_in("carol")
+        assert events("group-change") == [
+            {"username": "carol", "added": ["/cms"], "removed": [], "total": 2}
+        ]
+    finally:
+        store.save_person(carol)
+        store.close()
+    iam_hub.log_in("carol")  # the next test finds her as before
+
+
 def test_failed_refresh_is_audited_when_the_account_is_disabled(
     iam_hub: Hub, events: Events
 ) -> None:
