@@ -109,7 +109,14 @@ class Doors:
         ]
         for server in self._servers:
             server.server_name = "af-iam"
-            server.prepare()
+        try:
+            for server in self._servers:
+                server.prepare()
+        except OSError:
+            # the threads of those that are prepared would keep the process alive
+            for server in self._servers:
+                server.stop()
+            raise
         self._threads = [
             threading.Thread(target=server.serve, daemon=True) for server in self._servers
         ]

@@ -15,7 +15,7 @@ import pytest
 from af_hub.cli import WRONG_INPUT, main
 from af_hub.embedded.iam.people import DEMO_PEOPLE
 from af_hub.embedded.layout import Layout
-from testbed.iam import Browser, free_ports
+from testbed.iam import Browser, free_ports, start_iam
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,21 @@ def test_sentence_names_the_option_when_a_port_is_taken(
         command = ["iam", "--data", str(tmp_path), "--port", str(free), "--login-port", str(port)]
         assert main(command) == 1
     assert "--login-port" in capsys.readouterr().err
+
+
+def test_process_ends_when_its_second_door_cannot_be_opened(tmp_path: Path) -> None:
+    iam = start_iam(tmp_path)
+    try:
+        (free,) = free_ports(1)
+        config = iam.config.model_copy(update={"https_port": free})  # its login port is taken
+        path = tmp_path / "second.json"
+        path.write_text(config.model_dump_json())
+        command = [sys.executable, "-m", "af_hub.embedded.iam", "--config", str(path)]
+        # a thread of the first door must not keep it alive
+        ended = subprocess.run(command, timeout=30, capture_output=True, check=False)
+        assert ended.returncode == 1
+    finally:
+        iam.stop()
 
 
 def test_lifetime_is_refused_when_it_is_no_number_of_seconds(
