@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from af_hub.embedded.certificates import begin_certificate, is_issued_by, key_usage
 from af_hub.embedded.files import write_atomically
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ SERVER_LIFETIME = dt.timedelta(days=397)
 RENEW_BEFORE = dt.timedelta(days=30)
 """A certificate is replaced at the first start within this time before its end."""
 
-_BACKDATED = dt.timedelta(hours=1)
 _NAMES = ("localhost",)
 _ADDRESSES = ("127.0.0.1", "::1")
 
@@ -46,12 +46,11 @@ def ensure_pki(layout: Layout, *, now: dt.datetime | None = None) -> None:
     """
     now = now or dt.datetime.now(dt.UTC)
     authority = _load(layout.ca_certificate, layout.ca_key)
-    fresh = authority is None or _ends_soon(authority[0], now)
-    if authority is None or fresh:
+    if authority is None or _ends_soon(authority[0], now):
         authority = _make_authority(now)
         _store(layout.ca_certificate, layout.ca_key, *authority)
     server = _load(layout.server_certificate, layout.server_key)
-    if fresh or server is None or _ends_soon(server[0], now):
+    if server is None or not is_issued_by(server[0], authority[0]) or _ends_soon(server[0], now):
         _store(layout.server_certificate, layout.server_key, *_make_server(authority, now))
     # always: the system's authorities change with its updates
     ours = authority[0].public_bytes(serialization.Encoding.PEM).decode()
@@ -62,9 +61,9 @@ def _make_authority(now: dt.datetime) -> tuple[x509.Certificate, ec.EllipticCurv
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Analysis facility on this machine")])
     certificate = (
-        _builder(name, name, key, now, CA_LIFETIME)
+        begin_certificate(name, name, key, now, CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign_certificates=True), critical=True)
+        .add_extension(key_usage(sign_certificates=True), critical=True)
         # should the key ever leak, it can vouch for nothing but loopback
         .add_extension(
             x509.NameConstraints(
@@ -92,9 +91,9 @@ def _make_server(
         *(x509.IPAddress(ipaddress.ip_address(address)) for address in _ADDRESSES),
     ]
     certificate = (
-        _builder(name, issuer.subject, key, now, SERVER_LIFETIME)
+        begin_certificate(name, issuer.subject, key, now, SERVER_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=False), critical=True)
+        .add_extension(key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(
@@ -104,40 +103,6 @@ def _make_server(
         .sign(issuer_key, hashes.SHA256())
     )
     return certificate, key
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    now: dt.datetime,
-    lifetime: dt.timedelta,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + lifetime)
-        # Python 3.13 verifies strictly (RFC 5280) and wants the identifiers
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not sign_certificates,
-        key_cert_sign=sign_certificates,
-        crl_sign=sign_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _ends_soon(certificate: x509.Certificate, now: dt.datetime) -> bool:

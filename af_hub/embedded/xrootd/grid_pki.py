@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from af_hub.embedded.certificates import begin_certificate, is_issued_by, key_usage
 from af_hub.embedded.files import write_atomically
 from af_hub.embedded.xrootd.authority import slashed, write_authorities
 
@@ -35,9 +35,6 @@ NAMESPACE = "/DC=test/DC=af"
 AUTHORITY = "Analysis facility grid authority"
 ORIGIN = "localhost"
 SERVICE = "xcache-service"
-
-BACKDATED = dt.timedelta(hours=1)
-"""How far back a certificate begins: clocks differ."""
 
 Signer = tuple[x509.Certificate, rsa.RSAPrivateKey]
 
@@ -113,7 +110,7 @@ def ensure_grid_pki(files: GridFiles, *, now: dt.datetime | None = None) -> x509
         _store(files.authority, authority)
     for path, common_name in ((files.host, ORIGIN), (files.service, SERVICE)):
         known = _load(path, now)
-        if known is None or not _is_issued_by(known[0], authority[0]):
+        if known is None or not is_issued_by(known[0], authority[0]):
             _store(path, sign(authority, common_name, now))
     write_authorities(files.trusted, {authority[0]: f"{NAMESPACE}/*"})
     return authority[0]
@@ -134,9 +131,9 @@ def sign(authority: Signer, common_name: str, now: dt.datetime) -> Signer:
     issuer, issuer_key = authority
     key = new_key()
     builder = (
-        _builder(_name(common_name), issuer.subject, key, now, LIFETIME)
+        begin_certificate(_name(common_name), issuer.subject, key, now, LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage(sign_certificates=False), critical=True)
+        .add_extension(key_usage(sign_certificates=False, exchange_keys=True), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage(
                 [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -164,10 +161,10 @@ def _make_authority(now: dt.datetime) -> Signer:
     key = new_key()
     name = _name(AUTHORITY)
     certificate = (
-        _builder(name, name, key, now, CA_LIFETIME)
+        begin_certificate(name, name, key, now, CA_LIFETIME)
         # one more below a certificate: its proxies
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage(sign_certificates=True), critical=True)
+        .add_extension(key_usage(sign_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
     return certificate, key
@@ -186,41 +183,6 @@ def _name(common_name: str) -> x509.Name:
 def new_key() -> rsa.RSAPrivateKey:
     """Return a new key."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: rsa.RSAPrivateKey,
-    now: dt.datetime,
-    lifetime: dt.timedelta,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + lifetime)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    """Return the key usage of an authority, or of everybody else."""
-    return x509.KeyUsage(
-        digital_signature=not sign_certificates,
-        # GSI exchanges its session key under the server's RSA key
-        key_encipherment=not sign_certificates,
-        key_cert_sign=sign_certificates,
-        crl_sign=sign_certificates,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def pem(certificate: x509.Certificate) -> str:
@@ -260,15 +222,6 @@ def _load(path: Path, now: dt.datetime) -> Signer | None:
         if fits and certificate.not_valid_after_utc - now > RENEW_BEFORE
         else None
     )
-
-
-def _is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Tell whether the authority has signed it; after a crash it may be that of an earlier one."""
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def read_pair(path: Path) -> Signer:

@@ -9,8 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from af_hub.embedded.certificates import BACKDATED, key_usage
 from af_hub.embedded.files import write_atomically
-from af_hub.embedded.xrootd.grid_pki import BACKDATED, key_pem, new_key, pem, read_pair, usage
+from af_hub.embedded.xrootd.grid_pki import key_pem, new_key, pem, read_pair
 
 if TYPE_CHECKING:
     from af_hub.embedded.xrootd.grid_pki import GridFiles
@@ -55,7 +56,7 @@ def renew_proxy(files: GridFiles, *, lifetime: dt.timedelta = PROXY_LIFETIME) ->
             x509.UnrecognizedExtension(_PROXY_CERT_INFO, _INHERIT_ALL),
             critical=True,
         )
-        .add_extension(usage(sign_certificates=False), critical=True)
+        .add_extension(key_usage(sign_certificates=False, exchange_keys=True), critical=True)
         .sign(service_key, hashes.SHA256())
     )
     text = (pem(proxy), key_pem(key), pem(service))
