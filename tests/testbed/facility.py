@@ -237,8 +237,10 @@ def start_facility(data: Path, *, port: int = 0, host: str = "127.0.0.1") -> Fac
     chosen = port or free_ports(1)[0]
     arguments = () if host == "127.0.0.1" else ("--host", host, "--allow-public-demo")
     # a session of its own: signals of the test runner's terminal are the tests' business
+    program = command("run", "--data", str(data), "--port", str(chosen), *arguments)
     process = subprocess.Popen(
-        command("run", "--data", str(data), "--port", str(chosen), *arguments),
+        # a shell's background jobs, and what they start, ignore SIGINT; a person's terminal does not
+        ["env", "--default-signal=INT", *program],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
