@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from testbed.facility import living
 from testbed.iam import free_ports
 from testbed.rucio import DEMO, in_path, prepare_rucio, wait_until
 
@@ -144,6 +145,6 @@ def test_server_answers_again_when_its_processes_were_killed(stopped: RucioServe
     assert stopped.process is not None
     stopped.process.wait()
     # the worker does not stay behind on the port
-    wait_until(lambda: not psutil.pid_exists(worker), "the worker's end", None)
+    wait_until(lambda: not living({worker}), "the worker's end", None)
     stopped.start()
     assert stopped.get("/accounts/whoami").status == 200
