@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from functools import cached_property
@@ -18,7 +17,7 @@ from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
 from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
 from af_hub.iam.names import hub_name, same_issuer
 from af_hub.iam.observed import Observed
-from af_hub.iam.pace import Pace
+from af_hub.iam.pace import Pace, spread
 from af_hub.iam.pages import keeps_working
 from af_hub.iam.session import Login, Sessions, pin_of
 from af_hub.spawner.refusals import start_refused
@@ -139,7 +138,7 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
             See `Sessions.ensure`.
         """
         if max_age is None:
-            max_age = self.group_check_interval * _spread(user.name)
+            max_age = self.group_check_interval * spread(user.name)
         login = await self.sessions.ensure(user, margin=self.refresh_leeway, max_age=max_age)
         if self.recheck_on_refresh:
             await self._check_still_allowed(user, login)
@@ -263,11 +262,6 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
         for token in (first, *brokered):
             await self.endpoint.revoke(token)
         return True
-
-
-def _spread(name: str) -> float:
-    """Return a factor between 0.9 and 1.1, always the same for a user."""
-    return 0.9 + 0.2 * hashlib.sha256(name.encode()).digest()[0] / 255
 
 
 async def _awaited(value: Any) -> Any:

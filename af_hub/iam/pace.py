@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from af_hub.errors import IAMUnavailable
+
+if TYPE_CHECKING:
+    from af_hub.errors import AFError
 
 RATE: Final = 8.0
 """Calls per second. With `BURST` at once, no second sees more than ten."""
@@ -95,6 +99,48 @@ class Pace:
         self._failures += 1
         if self._failures >= OUTAGE_FAILURES:
             self._again_at = time.monotonic() + OUTAGE_PAUSE
+
+
+class Pauses:
+    """What refreshes of single users failed with; for a while their requests do not try again."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, tuple[float, float, AFError]] = {}
+
+    def begin(self, name: str, error: AFError) -> None:
+        """Note that a user's refresh failed just now; `OUTAGE_PAUSE` begins."""
+        self._failed[name] = (time.time(), time.monotonic() + OUTAGE_PAUSE, error)
+
+    def end(self, name: str) -> None:
+        """Forget a user's failure."""
+        self._failed.pop(name, None)
+
+    def check(self, name: str, *, since: float) -> None:
+        """Raise what a user's last refresh failed with, within the pause.
+
+        Parameters
+        ----------
+        name
+            Of the user.
+        since
+            Failures before this moment do not count; seconds since the epoch.
+
+        Raises
+        ------
+        AFError
+            The failure.
+        """
+        failed_at, until, error = self._failed.get(name, (0.0, 0.0, None))
+        if error is not None and failed_at >= since and time.monotonic() < until:
+            raise error.with_traceback(None)  # raised often: its traceback must not grow
+
+
+def spread(name: str) -> float:
+    """Return a factor between 0.9 and 1.1, always the same for a user.
+
+    Who logged in together does not come back together.
+    """
+    return 0.9 + 0.2 * hashlib.sha256(name.encode()).digest()[0] / 255
 
 
 _AWAY: Final = frozenset({"iam-unreachable", "iam-failed"})

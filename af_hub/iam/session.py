@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from af_hub.errors import AFError, IAMUnavailable, SessionOver
-from af_hub.iam.pace import OUTAGE_PAUSE, Pace
+from af_hub.iam.pace import Pace, Pauses
 from af_hub.secret import Secret
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Sessions:
         self._watch = watch
         self.pace = pace or Pace()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._failed: dict[str, tuple[float, IAMUnavailable]] = {}
+        self._pauses = Pauses()
 
     async def ensure(self, user: HubUser, *, margin: float, max_age: float) -> Login:
         """Return a login that is good enough, refreshed if need be.
@@ -195,7 +195,7 @@ class Sessions:
         async with self._lock(user.name):
             state = await user.get_auth_state()
             await user.save_auth_state(pin_of(state) or None)
-            self._failed.pop(user.name, None)
+            self._pauses.end(user.name)
             return Login.from_state(state)
 
     async def _ensure(self, user: HubUser, margin: float, max_age: float, asked_at: float) -> Login:
@@ -208,7 +208,7 @@ class Sessions:
             confirmed = login.checked_at >= asked_at or now - login.checked_at < max_age
             if confirmed and login.expires_at - now > margin:
                 return login
-            return await self._refresh(user, login, paced=max_age > 0)
+            return await self._refresh(user, login, asked_at=asked_at, paced=max_age > 0)
 
     async def _await_turn(self) -> None:
         """Wait for a turn; what comes before a first call must not make turns meet."""
@@ -220,20 +220,22 @@ class Sessions:
             raise
         await self.pace.turn()
 
-    async def _refresh(self, user: HubUser, login: Login, *, paced: bool) -> Login:
+    async def _refresh(self, user: HubUser, login: Login, *, asked_at: float, paced: bool) -> Login:
         if login.refresh_token is None:
             raise SessionOver("login-over", "Your login has ended. Please log in again.")
-        until, error = self._failed.get(user.name, (0.0, None))
-        if error is not None and time.monotonic() < until:
-            raise error
+        # a failure is told again to who waited for it; a later start must ask for itself, since
+        # what happens to it must not depend on what is stored. A new login ends the pause.
+        self._pauses.check(user.name, since=login.checked_at if paced else asked_at)
         if paced:
             await self._await_turn()
         try:
             fresh = await self._try_refresh(user, login, login.refresh_token)
         except AFError as failure:
+            self._pauses.begin(user.name, failure)
             if self._watch is not None:
                 self._watch.refresh_failed(user.name, failure)
             raise
+        self._pauses.end(user.name)
         if self._watch is not None:
             self._watch.refreshed(user.name, login, fresh)
         return fresh
@@ -243,15 +245,19 @@ class Sessions:
             answer = await self._endpoint.refresh(token, held=login.scope)
         except IAMUnavailable as failure:
             self.pace.note(failure)
-            self._failed[user.name] = (time.monotonic() + OUTAGE_PAUSE, failure)
             raise
         except SessionOver as over:
+            self.pace.note(None)
             log.info("login of %s is over: %s (%s)", user.name, over.code, over.detail)
+            state = await user.get_auth_state()
+            if (newer := _newer(state, login)) is not None:
+                return newer
             if over.code == "login-over":  # the others can be put right at the provider
-                await user.save_auth_state(pin_of(await user.get_auth_state()))
+                await user.save_auth_state(pin_of(state))
             raise
         self.pace.note(None)
-        self._failed.pop(user.name, None)
+        if (newer := _newer(await user.get_auth_state(), login)) is not None:
+            return newer
         # stored before it is verified or used: the old refresh token may be dead already
         kept = replace(login, refresh_token=answer.refresh_token or login.refresh_token)
         if kept.refresh_token != login.refresh_token:
@@ -280,10 +286,13 @@ class Sessions:
             )
 
     def _lock(self, name: str) -> asyncio.Lock:
-        lock = self._locks.get(name)
-        if lock is None:
-            lock = self._locks[name] = asyncio.Lock()
-        return lock
+        return self._locks.setdefault(name, asyncio.Lock())
+
+
+def _newer(state: dict[str, Any] | None, login: Login) -> Login | None:
+    """Return the login of `state` if the user logged in while the one before was refreshed."""
+    stored = Login.from_state(state)
+    return stored if stored is not None and stored.checked_at > login.checked_at else None
 
 
 def _secret(value: Any) -> Secret | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +166,102 @@ async def test_nobody_is_logged_out_when_the_client_secret_is_wrong(own_iam: IAM
     assert caught.value.code == "iam-refused-hub"
     assert user.state is not None
     assert user.state["refresh_token"]
+
+
+@contextmanager
+def disabled(iam: IAM, username: str) -> Iterator[None]:
+    """Disable an account meanwhile."""
+    store = iam.people()
+    person = store.person(username=username)
+    assert person is not None
+    try:
+        store.save_person(replace(person, active=False))
+        yield
+    finally:
+        store.save_person(person)
+        store.close()
+
+
+async def failed(sessions: Sessions, user: User, *, max_age: float = 600) -> str:
+    """Return the code of a refresh that fails."""
+    with pytest.raises((IAMUnavailable, SessionOver)) as caught:
+        await sessions.ensure(user, margin=300, max_age=max_age)
+    return caught.value.code
+
+
+async def test_no_request_tries_again_when_a_refresh_has_just_failed(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    with own_iam.failing("token"):
+        assert await failed(sessions, user) == "iam-failed"
+    before = grants(own_iam)
+    assert await failed(sessions, user) == "iam-failed"
+    assert grants(own_iam) == before
+    other, sessions = user_of(own_iam, "carol"), sessions_of(own_iam)
+    with disabled(own_iam, "carol"):
+        assert await failed(sessions, other) == "account-disabled"
+        before = grants(own_iam)
+        for _ in range(20):
+            assert await failed(sessions, other) == "account-disabled"
+        assert grants(own_iam) == before
+
+
+async def test_a_start_is_refused_when_the_account_ends_after_a_failed_refresh(
+    own_iam: IAM,
+) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    with own_iam.failing("token"):
+        assert await failed(sessions, user) == "iam-failed"
+    with disabled(own_iam, "bob"):
+        assert await failed(sessions, user, max_age=0) == "account-disabled"
+    assert (await sessions.ensure(user, margin=300, max_age=0)).expires_at > 0
+
+
+async def test_one_call_is_made_when_fifty_starts_fail_together(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    before = grants(own_iam)
+    with own_iam.failing("token"):
+        told = await asyncio.gather(*(failed(sessions, user, max_age=0) for _ in range(50)))
+    assert set(told) == {"iam-failed"}
+    assert grants(own_iam) == before + 1
+
+
+async def test_a_new_login_ends_the_pause_when_the_one_before_failed(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    with own_iam.failing("token"):
+        assert await failed(sessions, user) == "iam-failed"
+    login = Login.from_state(user_of(own_iam).state)
+    assert login is not None
+    user.state = replace(login, checked_at=time.time()).to_state()  # its token has no time left
+    assert (await sessions.ensure(user, margin=300, max_age=600)).expires_at > 0
+
+
+@dataclass
+class Returning(User):
+    """A user who logs in anew while the login before is being refreshed."""
+
+    then: dict[str, Any] | None = None
+    reads: int = 0
+
+    async def get_auth_state(self) -> dict[str, Any] | None:
+        """Read; the second time the new login has come."""
+        self.reads += 1
+        if self.reads == 2:
+            self.state = self.then
+        return await super().get_auth_state()
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["refreshed", "over"])
+async def test_a_new_login_is_kept_when_it_comes_during_a_refresh(own_iam: IAM, over: bool) -> None:
+    former, login = user_of(own_iam).state, Login.from_state(user_of(own_iam).state)
+    assert former is not None
+    assert login is not None
+    then = replace(login, checked_at=time.time()).to_state()
+    user, sessions = Returning("bob", former, then), sessions_of(own_iam)
+    if over:
+        own_iam.post("revoke", token=former["refresh_token"])
+    kept = await sessions.ensure(user, margin=300, max_age=600)
+    assert kept.refresh_token == login.refresh_token
+    assert user.state == then
 
 
 async def test_narrowing_by_refresh_is_refused_when_it_would_end_other_tokens(own_iam: IAM) -> None:
