@@ -55,6 +55,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
@@ -113,12 +114,18 @@ class Answer:
         return urljoin(self.url, str(self.headers["Location"] or ""))
 
 
+@lru_cache(maxsize=32)
+def _context(ca: str, _changed: int) -> ssl.SSLContext:
+    """Read the authorities once: it takes longer than most requests."""
+    return ssl.create_default_context(cafile=ca or None)
+
+
 class Browser:
     """Cookies and single steps; redirects are followed only on request."""
 
     def __init__(self, ca: Path | None = None) -> None:
         self.jar = http.cookiejar.CookieJar()
-        context = ssl.create_default_context(cafile=str(ca) if ca else None)
+        context = _context(str(ca), ca.stat().st_mtime_ns) if ca else _context("", 0)
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
             urllib.request.HTTPCookieProcessor(self.jar),
