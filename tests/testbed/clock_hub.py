@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from af_hub.embedded.iam.switches import Fault
     from testbed.iam import Browser
 
-_MORE = """
+CLOCK = """
 import mmap, os, signal, struct, sys, time, types
 import jupyterhub.handlers.base
 import af_hub.iam.authenticator
@@ -65,6 +65,7 @@ async def refresh(self, *args, **kwargs):
     return answer
 TokenEndpoint.refresh = refresh
 """
+"""Lines for the hub's ``config.py``."""
 
 
 @dataclass
@@ -81,9 +82,11 @@ class ClockHub(Hub):
             os.pwrite(file.fileno(), struct.pack("d", self.ahead), 0)
 
     def set_client(self, **settings: Any) -> None:
-        """Change the hub's client at the identity provider, which is restarted."""
+        """Change the hub's client at the identity provider, which is restarted if need be."""
         config = self.iam.config
         client = config.clients[0].model_copy(update=settings)
+        if client == config.clients[0]:
+            return
         self.iam.stop()
         self.iam.config = config.model_copy(update={"clients": (client, *config.clients[1:])})
         self.iam.start()
@@ -151,7 +154,7 @@ async def get_all(
 def clock_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClockHub]:
     """Give a hub whose time only goes on; tests leave accounts and client as they found them."""
     started = start_hub(
-        tmp_path_factory.mktemp("clock-hub"), client={"access_token_seconds": 600}, more=_MORE
+        tmp_path_factory.mktemp("clock-hub"), client={"access_token_seconds": 600}, more=CLOCK
     )
     hub = ClockHub(started.url, started.root, started.services, started.process, started.iam)
     yield hub

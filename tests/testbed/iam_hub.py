@@ -84,6 +84,8 @@ class PlainHub:
     root: Path
     services: dict[str, str] = field(repr=False)
     process: subprocess.Popen[bytes]
+    more_environment: dict[str, str] = field(default_factory=dict, kw_only=True)
+    """For its process, beside what every hub gets."""
 
     @property
     def log(self) -> str:
@@ -146,7 +148,7 @@ class PlainHub:
                 stdout=log,
                 stderr=log,
                 cwd=self.root,
-                env=environment | {"PYTHONWARNINGS": "default"},
+                env=environment | {"PYTHONWARNINGS": "default"} | self.more_environment,
             )
         deadline = time.monotonic() + 60
         while True:
@@ -207,7 +209,12 @@ def write_config(
 
 
 def start_hub(
-    root: Path, *, client: dict[str, Any] | None = None, more: str = "", **traits: Any
+    root: Path,
+    *,
+    client: dict[str, Any] | None = None,
+    more: str = "",
+    more_environment: dict[str, str] | None = None,
+    **traits: Any,
 ) -> Hub:
     """Start a hub and its identity provider below `root`; the caller stops both."""
     (port,) = free_ports(1)
@@ -233,7 +240,7 @@ def start_hub(
         | traits,
         more=more,
     )
-    hub = Hub(url, root, services, iam.process, iam)
+    hub = Hub(url, root, services, iam.process, iam, more_environment=more_environment or {})
     hub.start()
     return hub
 
