@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -15,8 +16,9 @@ TokenProfile = Literal["auto", "iam", "wlcg", "aarc", "kc"]
 
 PROFILES: Final[tuple[TokenProfile, ...]] = ("auto", "iam", "wlcg", "aarc", "kc")
 
-WLCG_MAJOR: Final = "1"
-"""WLCG Common JWT Profile: an unknown major version is refused, a newer minor accepted."""
+_WLCG_VERSION: Final = re.compile(r"1\.[0-9]+", re.ASCII)
+"""WLCG Common JWT Profile 1.3, 2.1.1 and 4.3.3: an unknown major version is refused, a newer minor
+accepted."""
 
 _ENTITLEMENTS: Final = ("eduperson_entitlement", "entitlements")
 _MARK: Final = ":group:"
@@ -91,7 +93,7 @@ def groups_of(claims: Mapping[str, Any], profile: TokenProfile = "auto") -> tupl
     """
     chosen = detect(claims) if profile == "auto" else profile
     if chosen == "wlcg":
-        _check_version(claims.get("wlcg.ver"))
+        check_version(claims)
         return canonical(_list(claims, "wlcg.groups"), slash=True)
     if chosen == "aarc":
         return _entitled(claims)
@@ -129,10 +131,19 @@ def _entitled(claims: Mapping[str, Any]) -> tuple[str, ...]:
     return canonical(found, slash=True)
 
 
-def _check_version(version: object) -> None:
+def check_version(claims: Mapping[str, Any]) -> None:
+    """Refuse a token of a WLCG profile that is not known here.
+
+    Raises
+    ------
+    IdentityError
+        ``profile-version``. Tokens without ``wlcg.ver`` pass: INDIGO IAM writes it only in the
+        profile ``wlcg``, and there into access tokens only.
+    """
+    version = claims.get("wlcg.ver")
     if version is None:
-        return  # the claim is in access tokens; ID tokens and userinfo leave it out
-    if not isinstance(version, str) or version.partition(".")[0] != WLCG_MAJOR:
+        return
+    if not isinstance(version, str) or _WLCG_VERSION.fullmatch(version) is None:
         raise IdentityError(
             "profile-version",
             "Your identity provider writes tokens of a version that this facility does not know. "

@@ -223,12 +223,20 @@ _EXPIRED: Final = (
 )
 
 
+def is_encrypted(url: str) -> bool:
+    """Tell whether an address is https, or http on loopback: keys and tokens go there."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+
+
 def _address(document: dict[str, Any], name: str, *, optional: bool = False) -> str:
-    """Return an https address, or an http one on loopback."""
+    """Return an address that `is_encrypted`."""
     value = document.get(name)
     if value is None and optional:
         return ""
-    parts = urlsplit(value if isinstance(value, str) else "")
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        return str(value)
+    if isinstance(value, str) and is_encrypted(value):
+        return value
     raise IAMUnavailable("iam-answer", _UNREADABLE, f"{name} is not an https address")

@@ -19,6 +19,7 @@ from traitlets import (
 )
 
 from af_hub.iam.claims import PROFILES
+from af_hub.iam.discovery import is_encrypted
 from af_hub.iam.groups import STORED_LIMIT, check_pattern
 from af_hub.iam.session_traits import SessionTraits
 from af_hub.iam.signature import ALGORITHMS
@@ -36,7 +37,8 @@ class IAMTraits(SessionTraits):
         ``https://cms-auth.cern.ch/``. Everything else about it is read from
         ``/.well-known/openid-configuration`` below it.
 
-        Whether it ends in a slash makes no difference: INDIGO IAM writes both forms.
+        Whether it ends in a slash makes no difference: INDIGO IAM writes both forms. It must be
+        https (http on loopback only): whoever can change its answers can log in as anybody.
         """,
     )
 
@@ -212,6 +214,12 @@ class IAMTraits(SessionTraits):
         for audience in self.token_audiences.values():
             wanted += audience.get("scope", "").split()
         return list(dict.fromkeys(wanted))
+
+    @validate("issuer")
+    def _issuer(self, proposal: Any) -> str:
+        if proposal.value and not is_encrypted(proposal.value):
+            raise TraitError("issuer: an https address is needed")
+        return str(proposal.value)
 
     @validate("allowed_groups", "admin_groups", "stored_groups")
     def _patterns(self, proposal: Any) -> Any:

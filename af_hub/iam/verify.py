@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from af_hub.errors import IdentityError
+from af_hub.iam.claims import check_version
 from af_hub.iam.names import same_issuer
 from af_hub.iam.signature import ALGORITHMS, half_hash, refused, signed_claims
 
@@ -168,11 +169,12 @@ def verify_access_token(
     UnknownKeyError
         ``token-key-unknown``.
     IdentityError
-        ``token-…`` and the reason.
+        ``token-…`` and the reason; ``profile-version``.
     """
     _, claims = signed_claims(token, keys, algorithms)
     if _text(claims, "iss") != issuer:
         raise refused("issuer")
+    check_version(claims)
     accepted = {audience} if isinstance(audience, str) else set(audience)
     if not accepted.intersection(_audiences(claims)):
         raise refused("audience")

@@ -68,10 +68,11 @@ def test_groups_are_refused_when_the_claim_is_malformed(value: Any) -> None:
     assert caught.value.code == "groups-malformed"
 
 
-def test_token_is_refused_when_its_major_version_is_unknown() -> None:
+@pytest.mark.parametrize("version", ["2.0", "0.9", "1", "1.", "1.x", "01.0", "1.0\n", "", 1.0, []])
+def test_token_is_refused_when_its_major_version_is_unknown(version: object) -> None:
     assert groups_of({"wlcg.ver": "1.9", "wlcg.groups": ["/cms"]}) == ("/cms",)
     with pytest.raises(IdentityError) as caught:
-        groups_of({"wlcg.ver": "2.0", "wlcg.groups": ["/cms"]})
+        groups_of({"wlcg.ver": version, "wlcg.groups": ["/cms"]})
     assert caught.value.code == "profile-version"
 
 

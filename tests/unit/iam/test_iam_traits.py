@@ -53,6 +53,9 @@ def test_each_trait_can_be_set_and_explains_itself(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("issuer", "http://iam.example/"),
+        ("issuer", "iam.example"),
+        ("issuer", "https://[iam.example/"),
         ("token_profile", "saml"),
         ("allowed_groups", {"cms"}),
         ("admin_groups", {"/cms/"}),
