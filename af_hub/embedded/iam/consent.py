@@ -23,9 +23,12 @@ _TOO_LONG = "This page was open for too long. Please try again."
 
 def target() -> str:
     """Return where a login goes on: only the query is carried on, the path is ours."""
-    path = request.path
-    if path == SIGN:
-        path = "/authorize" if "client_id" in request.args else "/device"
+    if request.path in {"/authorize", "/device"}:
+        path = request.path
+    elif "client_id" in request.args:
+        path = "/authorize"
+    else:
+        path = "/device" if "user_code" in request.args else "/"
     return f"{path}?{query()}"
 
 
@@ -75,7 +78,9 @@ class Consent:
             return self._ask("Is this login yours?", text, ("Approve", "Deny"))
         if person is None or not self._pages.form_is_ours():
             return self._pages.show("ask.html", _TOO_LONG, 400, form=False)
-        self._provider.devices.decide(credential, person, approved=approved)
+        if approved or self._provider.control.switches().standard_device_flow:
+            # else the real IAM forgets that somebody said no: the device goes on waiting
+            self._provider.devices.decide(credential, person, approved=approved)
         done = "Your device is logged in." if approved else "Your device is not logged in."
         return self._pages.show("ask.html", done, form=False)
 

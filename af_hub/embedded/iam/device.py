@@ -1,6 +1,8 @@
 """Device flow (RFC 8628): a program in a terminal logs in by a browser somewhere else.
 
-How the real IAM answers here was not observed; this is the RFC, without its ``slow_down``.
+The real IAM was not observed here; this follows its source code: a device that asks often is
+borne, one that a person denied hears nothing of it until the code expires, and the texts of errors
+hold the device code. The switch ``standard_device_flow`` makes it the RFC's.
 """
 
 from __future__ import annotations
@@ -9,15 +11,20 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidScopeError
+from authlib.oauth2.rfc6749.errors import (
+    InvalidGrantError,
+    InvalidScopeError,
+    UnauthorizedClientError,
+)
 from authlib.oauth2.rfc8628 import (
     DEVICE_CODE_GRANT_TYPE,
+    AuthorizationPendingError,
     DeviceAuthorizationEndpoint,
     DeviceCodeGrant,
 )
 
 from af_hub.embedded.iam import policy
-from af_hub.embedded.iam.grants import CLIENT_AUTH, Serving
+from af_hub.embedded.iam.grants import CLIENT_AUTH, Serving, shown
 from af_hub.embedded.iam.mint import Order
 from af_hub.embedded.iam.records import fingerprint
 
@@ -25,9 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from af_hub.embedded.iam.people import Person
+    from af_hub.embedded.iam.switches import Control
 
 DEVICE: Final = DEVICE_CODE_GRANT_TYPE
 DEVICE_SECONDS: Final = 600
+INTERVAL: Final = 5
+"""Seconds between two questions of a device, and what ``slow_down`` adds (RFC 8628, 3.5)."""
+
 _LIMIT: Final = 1000
 
 
@@ -90,13 +101,16 @@ class DeviceBook:
         self._now = now
         self._lock = threading.Lock()
         self._by_hash: dict[str, Credential] = {}
+        self._asked: dict[str, tuple[float, int]] = {}
 
     def add(self, credential: Credential) -> None:
         """Remember a code; of too many, the oldest is forgotten."""
         with self._lock:
             self._by_hash[credential.hash] = credential
             while len(self._by_hash) > _LIMIT:
-                del self._by_hash[next(iter(self._by_hash))]
+                oldest = next(iter(self._by_hash))
+                del self._by_hash[oldest]
+                self._asked.pop(oldest, None)
 
     def find(self, device_code: str) -> Credential | None:
         """Return what belongs to a device code."""
@@ -123,7 +137,17 @@ class DeviceBook:
     def take(self, credential: Credential) -> bool:
         """Forget a code that is redeemed; False if someone was faster."""
         with self._lock:
+            self._asked.pop(credential.hash, None)
             return self._by_hash.pop(credential.hash, None) is not None
+
+    def asks_too_often(self, credential: Credential) -> bool:
+        """Note a question of a device; tell whether it came before its interval was over."""
+        now = self._now()
+        with self._lock:
+            last, interval = self._asked.get(credential.hash, (float("-inf"), INTERVAL))
+            early = now - last < interval
+            self._asked[credential.hash] = (now, interval + INTERVAL * early)
+        return early
 
 
 class DeviceGrant(Serving, DeviceCodeGrant):  # type: ignore[misc]  # Authlib is untyped
@@ -131,11 +155,23 @@ class DeviceGrant(Serving, DeviceCodeGrant):  # type: ignore[misc]  # Authlib is
 
     TOKEN_ENDPOINT_AUTH_METHODS = CLIENT_AUTH
 
+    def validate_token_request(self) -> None:
+        """Refuse the code of another client as one that does not exist."""
+        try:
+            super().validate_token_request()
+        except UnauthorizedClientError:
+            raise self._unknown() from None
+        except AuthorizationPendingError:
+            if self.control.switches().standard_device_flow:
+                raise
+            code = shown(self.request.form["device_code"])
+            raise AuthorizationPendingError(f"Authorization pending for code: {code}") from None
+
     def query_device_credential(self, device_code: str) -> Credential:
         """Return what belongs to the code."""
         found = self.devices.find(device_code)
         if found is None:
-            raise InvalidGrantError("Invalid device code")
+            raise self._unknown()
         return found
 
     def query_user_grant(self, user_code: str) -> tuple[Person, bool] | None:  # noqa: ARG002
@@ -146,15 +182,20 @@ class DeviceGrant(Serving, DeviceCodeGrant):  # type: ignore[misc]  # Authlib is
         person = self.store.person(sub=credential.sub or "")
         return None if person is None else (person, credential.approved)
 
-    def should_slow_down(self, credential: Credential) -> bool:  # noqa: ARG002
-        """Bear clients that ask often."""
-        return False
+    def should_slow_down(self, credential: Credential) -> bool:
+        """Bear clients that ask often, unless it is switched."""
+        switched = self.control.switches().standard_device_flow
+        return switched and self.devices.asks_too_often(credential)
+
+    def _unknown(self) -> InvalidGrantError:
+        code = shown(self.request.payload.data.get("device_code", ""))
+        return InvalidGrantError(f"Invalid device code: {code}")
 
     def generate_token(self, user: Person, scope: str, **_: Any) -> dict[str, Any]:
         """Make the tokens."""
         credential: Credential = self.request.credential
         if not self.devices.take(credential):
-            raise InvalidGrantError("Invalid device code")
+            raise self._unknown()
         scopes = policy.permitted(policy.split(scope), user)
         return self.mint.login(
             Order(
@@ -176,21 +217,20 @@ class DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]  # Auth
         Authlib's server.
     devices
         Where the codes are kept.
-    now
-        The IAM's clock.
+    control
+        The switches and the IAM's clock.
     page
         Address that the person opens.
     """
 
     CLIENT_AUTH_METHODS = CLIENT_AUTH
     EXPIRES_IN = DEVICE_SECONDS
+    INTERVAL = INTERVAL
 
-    def __init__(
-        self, server: Any, devices: DeviceBook, now: Callable[[], float], page: str
-    ) -> None:
+    def __init__(self, server: Any, devices: DeviceBook, control: Control, page: str) -> None:
         super().__init__(server)
         self._devices = devices
-        self._now = now
+        self._control = control
         self._page = page
 
     def create_endpoint_response(self, request: Any) -> Any:
@@ -198,7 +238,10 @@ class DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]  # Auth
         client = self.authenticate_client(request)
         if client.get_allowed_scope(request.payload.scope) is None:
             raise InvalidScopeError
-        return super().create_endpoint_response(request)
+        status, answer, headers = super().create_endpoint_response(request)
+        if not self._control.switches().standard_device_flow:
+            del answer["interval"]
+        return status, answer, headers
 
     def get_verification_uri(self) -> str:
         """Return the address that the person opens."""
@@ -212,6 +255,6 @@ class DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]  # Auth
                 user_code=data["user_code"],
                 client_id=client_id,
                 scope=scope or "",
-                expires_at=self._now() + DEVICE_SECONDS,
+                expires_at=self._control.now() + DEVICE_SECONDS,
             )
         )

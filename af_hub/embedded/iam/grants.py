@@ -31,15 +31,19 @@ _CODE_SECONDS: Final = 60.0
 _JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
 
 
+def shown(token: str) -> str:
+    """Return what of a token may stand in an error's text (RFC 6749, 5.2): all of a real one."""
+    return "".join(c for c in token if (c.isascii() and c.isalnum()) or c in "-_.")
+
+
 def invalid_token(kind: str, token: str) -> OAuth2Error:
     """Return IAM's answer to a dead token: 401, and the whole token in the text.
 
     RFC 6749 wants 400 ``invalid_grant``; clients have to live with what IAM does, and have to
     keep the text out of their logs.
     """
-    shown = "".join(character for character in token if character.isalnum() or character in "-_.")
     return OAuth2Error(
-        error="invalid_token", description=f"Invalid {kind} token: {shown}", status_code=401
+        error="invalid_token", description=f"Invalid {kind} token: {shown(token)}", status_code=401
     )
 
 
@@ -56,6 +60,8 @@ class Serving:
     signer: Signer
     control: Control
     devices: DeviceBook
+    logged_in_at: int | None = None
+    """When the browser's session began, in seconds since the epoch; set by the login door."""
 
 
 def bind(grant: type[BaseGrant], **parts: Any) -> type[BaseGrant]:
@@ -109,6 +115,7 @@ class CodeGrant(Serving, AuthorizationCodeGrant):  # type: ignore[misc]  # Authl
                 challenge=data.get("code_challenge"),
                 method=data.get("code_challenge_method"),
                 expires_at=self.control.now() + _CODE_SECONDS,
+                auth_time=self.logged_in_at if data.get("max_age") else None,
             )
         )
 
@@ -135,6 +142,7 @@ class CodeGrant(Serving, AuthorizationCodeGrant):  # type: ignore[misc]  # Authl
             audience=policy.split(code.audience),
             nonce=code.nonce,
             id_token="openid" in scopes,
+            auth_time=code.auth_time,
         )
         answer = self.mint.redeem(order, code.hash)
         if answer is None:
@@ -203,6 +211,7 @@ class RefreshGrant(Serving, RefreshTokenGrant):  # type: ignore[misc]  # Authlib
             audience=audience_of(self.request.form) or policy.split(refresh_token.audience),
             nonce=refresh_token.nonce,
             id_token="openid" in full and self.control.switches().id_token_on_refresh,
+            auth_time=refresh_token.auth_time,
         )
         answer = self.mint.refresh(order, refresh_token, policy.split(refresh_token.scope))
         if answer is None:
@@ -245,19 +254,23 @@ class ExchangeGrant(Serving, BaseGrant, TokenEndpointMixin):  # type: ignore[mis
         require_signature(self.store, person)
         _check_target(self, None)
         wanted = policy.permitted(policy.split(form["scope"]), person)
-        if "offline_access" in wanted:
+        own = found.client_id == self.request.client.get_client_id()
+        if own and "offline_access" in wanted:
             raise OAuth2Error(
                 error="access_denied", description="No refresh token for itself", status_code=403
             )
-        if not wanted or not policy.within(wanted, policy.split(found.scope)):
+        # another client needs no subject with a refresh token to get one of its own
+        held = [*policy.split(found.scope), "offline_access"]
+        allowed = self.request.client.get_allowed_scope(form["scope"]) is not None
+        if not wanted or not allowed or not policy.within(wanted, held):
             raise InvalidScopeError
         self.request.user = person
         self._scopes = wanted
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
-        """Make the narrowed token."""
+        """Make the narrowed token: it lives on when its subject is revoked."""
         client = self.request.client.config
-        answer = self.mint.exchange(
+        answer = self.mint.login(
             Order(
                 person=self.request.user,
                 client=client,

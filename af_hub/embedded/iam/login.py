@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2 import OAuth2Error
-from flask import Flask, Response, request
+from flask import Flask, Response, redirect, request
 from markupsafe import escape
 
 from af_hub.embedded.iam.consent import SIGN, Consent, target
@@ -35,10 +35,13 @@ def login_app(provider: Provider) -> Flask:
     app.add_url_rule("/", view_func=door.welcome, endpoint="welcome")
     app.add_url_rule("/authorize", view_func=door.authorize, endpoint="authorize")
     app.add_url_rule("/authorize", view_func=door.login, endpoint="login", methods=["POST"])
-    app.add_url_rule("/logout", view_func=door.logout, endpoint="logout")
     both = ["GET", "POST"]
+    app.add_url_rule("/login", view_func=door.login_page, endpoint="login-page", methods=both)
+    app.add_url_rule("/logout", view_func=door.logout, endpoint="logout")
+    app.add_url_rule("/endsession", view_func=door.end_session, endpoint="end", methods=both)
     app.add_url_rule("/device", view_func=device, endpoint="device", methods=both)
     app.add_url_rule(SIGN, view_func=consent.policy, endpoint="policy", methods=both)
+    app.register_error_handler(ValueError, door.malformed)
     app.after_request(_protect)
     return app
 
@@ -80,10 +83,16 @@ class _Door:
             )
         if person is None:
             return self.form("")
+        grant.logged_in_at = self._pages.began()
         answer: BaseResponse = self._provider.server.create_authorization_response(
             grant_user=person, grant=grant
         )
+        answer.status_code = 303 if answer.status_code == 302 else answer.status_code
         return answer
+
+    def login_page(self) -> BaseResponse:
+        """Log somebody in who came by hand."""
+        return self.login() if request.method == "POST" else self.form("")
 
     def login(self) -> BaseResponse:
         """Take user name and password; go on where the browser came from."""
@@ -105,7 +114,15 @@ class _Door:
 
     def logout(self) -> BaseResponse:
         """End the browser session; tokens live on, as with the real IAM."""
-        return self._pages.end(self._say("You are logged out of the identity provider."))
+        return self._pages.end(redirect("/login", 303))
+
+    def end_session(self) -> Response:
+        """Change nothing, as the real IAM: no form comes, and a form that is sent ends nothing."""
+        return self._say("This address ends no session. To log out, open /logout.")
+
+    def malformed(self, _: ValueError) -> Response:
+        """Answer where Authlib would quote a parameter in its sentence, and cannot."""
+        return self._say("The application asked for something impossible.", 400)
 
     def form(self, message: str, status: int = 200, username: str = "") -> Response:
         """Return the login page."""
@@ -133,6 +150,7 @@ class _Door:
 
 def _protect(answer: Response) -> Response:
     answer.headers["Cache-Control"] = "no-store"
-    answer.headers["Referrer-Policy"] = "no-referrer"
+    # not no-referrer: browsers would send "Origin: null" with our own forms then
+    answer.headers["Referrer-Policy"] = "same-origin"
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer

@@ -8,7 +8,7 @@ from flask import Flask, Response, jsonify, request
 
 from af_hub.embedded.iam import policy, profiles
 from af_hub.embedded.iam.device import DEVICE
-from af_hub.embedded.iam.grants import CLIENT_AUTH, EXCHANGE
+from af_hub.embedded.iam.grants import CLIENT_AUTH, EXCHANGE, shown
 from af_hub.embedded.iam.keys import ALGORITHM
 from af_hub.embedded.iam.switches import changed
 
@@ -47,6 +47,8 @@ def machine_app(provider: Provider) -> Flask:
     app = Flask("af-iam-machine", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
 
+    app.register_error_handler(ValueError, _malformed)
+
     @app.get("/.well-known/openid-configuration")
     def _discovery() -> Response:
         return jsonify(discovery(provider))
@@ -80,6 +82,12 @@ def machine_app(provider: Provider) -> Flask:
     return app
 
 
+def _malformed(_: ValueError) -> tuple[Response, int]:
+    """Answer where Authlib would quote a parameter in its sentence, and cannot (RFC 6749, 5.2)."""
+    text = "A parameter has characters that it must not have."
+    return jsonify({"error": "invalid_request", "error_description": text}), 400
+
+
 def userinfo(provider: Provider, authorization: str) -> Response:
     """Answer a userinfo request.
 
@@ -90,7 +98,7 @@ def userinfo(provider: Provider, authorization: str) -> Response:
     found = provider.store.access_token(str(claims.get("jti"))) if claims else None
     person = provider.store.person(sub=found.sub) if found else None
     if claims is None or found is None or person is None:
-        text = f"Invalid access token: {''.join(c for c in token if c.isalnum() or c in '-_.')}"
+        text = f"Invalid access token: {shown(token)}"
         answer = jsonify({"error": "invalid_token", "error_description": text})
         answer.status_code = 401
         answer.headers["WWW-Authenticate"] = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from authlib.oauth2.rfc6749 import ClientMixin
+from authlib.oauth2.rfc6749 import ClientMixin, InvalidRequestError
 
 from af_hub.embedded.iam import policy, profiles
 from af_hub.embedded.iam.records import AccessToken, RefreshToken, fingerprint
@@ -48,8 +48,16 @@ class Client(ClientMixin):  # type: ignore[misc]  # Authlib is untyped
         return " ".join(wanted) if policy.within(wanted, self.config.scopes) else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Compare byte by byte."""
-        return redirect_uri in self.config.redirect_uris
+        """Compare byte by byte.
+
+        Raises
+        ------
+        InvalidRequestError
+            It is another one. (Authlib's own sentence would quote it, and fail where it cannot.)
+        """
+        if redirect_uri not in self.config.redirect_uris:
+            raise InvalidRequestError("The redirect URI is not one of the application's own.")
+        return True
 
     def check_client_secret(self, client_secret: str) -> bool:
         """Compare in constant time; the file is read each time, so that it can be changed."""
@@ -86,6 +94,9 @@ class Order:
         Whether an ID token belongs to the answer.
     act
         Id of the client that exchanged, for the claim ``act``.
+    auth_time
+        When the person gave the password, in seconds since the epoch, for the claim of that name;
+        None where the login did not ask for it.
     """
 
     person: Person
@@ -95,6 +106,7 @@ class Order:
     nonce: str | None = None
     id_token: bool = True
     act: str | None = None
+    auth_time: int | None = None
 
 
 class Mint:
@@ -120,7 +132,7 @@ class Mint:
             return self._first(order)
 
     def login(self, order: Order) -> dict[str, Any]:
-        """Make tokens for a login that needs no code."""
+        """Make tokens that need no code, and that stand on their own."""
         with self._store.transaction():
             return self._first(order)
 
@@ -146,13 +158,8 @@ class Mint:
             if not self._store.take("refresh_tokens", old.hash):
                 return None
             audience = policy.split(old.audience)  # one that is asked for now does not stick
-            kept = Order(order.person, order.client, full_scope, audience, order.nonce)
+            kept = replace(order, scopes=full_scope, audience=audience)
             return self._answer(order, self._new_refresh(kept, old.hash))
-
-    def exchange(self, order: Order) -> dict[str, Any]:
-        """Make a token that stands on its own: it survives its subject's revocation."""
-        with self._store.transaction():
-            return self._answer(order, None)
 
     def _first(self, order: Order) -> dict[str, Any]:
         refresh = self._new_refresh(order) if "offline_access" in order.scopes else None
@@ -171,6 +178,7 @@ class Mint:
             audience=" ".join(order.audience),
             nonce=order.nonce,
             expires_at=expires_at,
+            auth_time=order.auth_time,
         )
         self._store.add_token(record)
         self._store.join_family(record, parent or record.hash)
@@ -230,6 +238,8 @@ class Mint:
         }
         if order.nonce:
             claims["nonce"] = order.nonce
+        if order.auth_time is not None:
+            claims["auth_time"] = order.auth_time
         return claims | profiles.id_claims(order.client.token_profile, order.person, order.scopes)
 
 

@@ -6,6 +6,8 @@ must not end each other's logins.
 
 from __future__ import annotations
 
+import hmac
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from af_hub.embedded.iam.provider import Provider
 
 _FORM_SECONDS = 3600
+_KEPT = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
 def query() -> str:
@@ -39,19 +42,40 @@ class Pages:
         port = provider.config.login_port
         self._session_cookie = f"af-iam-session-{port}"
         self._form_cookie = f"af-iam-form-{port}"
+        self._key = secrets.token_bytes(32)
 
     def person(self) -> Person | None:
         """Return who is logged in."""
         cookie = request.cookies.get(self._session_cookie, "")
         return self._provider.store.session(cookie) if cookie else None
 
+    def began(self) -> int | None:
+        """Return when the browser session began, in seconds since the epoch."""
+        cookie = request.cookies.get(self._session_cookie, "")
+        began = self._provider.store.session_began(cookie) if cookie else None
+        return None if began is None else int(began)
+
     def form_is_ours(self) -> bool:
-        """Tell whether a form comes from a page of ours that this browser was shown."""
+        """Tell whether a form comes from a page of ours that this browser was shown.
+
+        The cookie alone would not tell: cookies know no ports, so whoever serves a page at another
+        port of this machine, a notebook for one, can plant it and have a form sent along with the
+        user's session. So the field is sealed to the session, and the page's origin is looked at.
+        """
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.host:
+            return False
         sent, kept = request.form.get("form", ""), request.cookies.get(self._form_cookie, "")
-        return bool(kept) and secrets.compare_digest(sent.encode(), kept.encode())
+        return bool(kept) and secrets.compare_digest(sent.encode(), self._seal(kept).encode())
+
+    def _seal(self, kept: str) -> str:
+        session = request.cookies.get(self._session_cookie, "")
+        return hmac.new(self._key, f"{session}\0{kept}".encode(), "sha256").hexdigest()
 
     def begin(self, person: Person, target: str) -> BaseResponse:
         """Begin a browser session and go on to a path of ours."""
+        # a value that came with the request is never taken over (session fixation)
+        self._provider.store.end_session(request.cookies.get(self._session_cookie, ""))
         session = secrets.token_urlsafe(32)
         seconds = self._provider.config.session_seconds
         self._provider.store.add_session(session, person.sub, seconds)
@@ -62,7 +86,7 @@ class Pages:
         answer.delete_cookie(self._form_cookie)
         return answer
 
-    def end(self, answer: Response) -> Response:
+    def end(self, answer: BaseResponse) -> BaseResponse:
         """End the browser session."""
         self._provider.store.end_session(request.cookies.get(self._session_cookie, ""))
         answer.delete_cookie(self._session_cookie)
@@ -86,19 +110,22 @@ class Pages:
         values
             What else the template needs.
         """
-        token, nonce = secrets.token_urlsafe(24), secrets.token_urlsafe(16)
+        nonce = secrets.token_urlsafe(16)
+        kept = request.cookies.get(self._form_cookie, "")
+        if not _KEPT.fullmatch(kept):  # else the forms of other tabs stay good
+            kept = secrets.token_urlsafe(24)
         html = render_template(
             template,
             message=message,
             failed=status >= 400,
-            form=token if form else "",
+            form=self._seal(kept) if form else "",
             nonce=nonce,
             **values,
         )
         answer = make_response(html, status)
         if form:
             answer.set_cookie(
-                self._form_cookie, token, max_age=_FORM_SECONDS, httponly=True, samesite="Lax"
+                self._form_cookie, kept, max_age=_FORM_SECONDS, httponly=True, samesite="Lax"
             )
         answer.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "

@@ -39,17 +39,20 @@ def shuffled(groups: frozenset[str]) -> list[str]:
     return random.sample(sorted(groups), len(groups))
 
 
-def _group_claims(profile: TokenProfile, person: Person, scopes: list[str]) -> dict[str, Any]:
-    """Return the group claims that access and ID tokens of a profile share."""
+def _shared_claims(profile: TokenProfile, person: Person, scopes: list[str]) -> dict[str, Any]:
+    """Return the claims that access and ID tokens of a profile share: groups, and AARC's id."""
     if profile == "wlcg":
         groups = wlcg_groups(person, scopes)
         # an empty list is left out, it is not sent as []
         return {"wlcg.groups": groups} if groups else {}
     if profile == "kc":
         return {"roles": shuffled(person.groups)}
-    if profile == "aarc" and "eduperson_entitlement" in scopes:
-        entitlements = [_ENTITLEMENT + group.replace("/", ":") for group in person.groups]
-        return {"eduperson_entitlement": entitlements, "entitlements": entitlements}
+    if profile == "aarc":
+        claims: dict[str, Any] = {"voperson_id": f"{person.sub}@example.org"}
+        if "eduperson_entitlement" in scopes:
+            entitlements = [_ENTITLEMENT + group.replace("/", ":") for group in person.groups]
+            claims |= {"eduperson_entitlement": entitlements, "entitlements": entitlements}
+        return claims
     return {}
 
 
@@ -57,14 +60,12 @@ def access_claims(
     profile: TokenProfile, person: Person, scopes: list[str], audience: list[str], now: int
 ) -> dict[str, Any]:
     """Return the profile's claims of an access token, beside iss, sub, exp, iat, jti."""
-    claims = _group_claims(profile, person, scopes)
+    claims = _shared_claims(profile, person, scopes)
     if profile == "wlcg":
         claims["wlcg.ver"] = "1.0"
         audience = audience or [ANY_AUDIENCE]
     if profile in {"wlcg", "kc"}:
         claims |= {"nbf": now - _BACKDATED, "scope": " ".join(scopes)}
-    if profile == "aarc":
-        claims["voperson_id"] = f"{person.sub}@example.org"
     if audience:
         claims["aud"] = audience[0] if len(audience) == 1 else audience
     return claims
@@ -72,7 +73,7 @@ def access_claims(
 
 def id_claims(profile: TokenProfile, person: Person, scopes: list[str]) -> dict[str, Any]:
     """Return the profile's claims of an ID token."""
-    claims = _group_claims(profile, person, scopes)
+    claims = _shared_claims(profile, person, scopes)
     if profile == "iam" and "profile" in scopes:
         claims |= authn_info(person, scopes)
     return claims

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749.errors import InvalidClientError
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
@@ -37,7 +37,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib is untyped
         """Refuse with 401 ``unauthorized``, the code that a disabled account gets too."""
         try:
             return super().authenticate_client(request, methods, endpoint)
-        except InvalidClientError:
+        except (InvalidClientError, ValueError):
+            # Authlib lets credentials that are no text or no base64 end in a ValueError
             raise OAuth2Error(
                 error="unauthorized", description="Bad credentials", status_code=401
             ) from None
@@ -88,7 +89,7 @@ class Provider:
         server.register_endpoint(_Revocation(server, provider))
         server.register_endpoint(_Introspection(server, provider))
         page = f"{config.login_url}device"
-        server.register_endpoint(DeviceEndpoint(server, devices, control.now, page))
+        server.register_endpoint(DeviceEndpoint(server, devices, control, page))
         return provider
 
     def find(self, token: str) -> AccessToken | RefreshToken | None:
@@ -97,6 +98,19 @@ class Provider:
         if claims is not None:
             return self.store.access_token(str(claims.get("jti")))
         return self.store.refresh_token(token)
+
+
+def _token_of(request: Any) -> str:
+    """Return the token of a form; a ``token_type_hint`` is not looked at, whatever it says.
+
+    Raises
+    ------
+    InvalidRequestError
+        There is none.
+    """
+    if "token" not in request.form:
+        raise InvalidRequestError
+    return str(request.form["token"])
 
 
 class _Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib is untyped
@@ -115,8 +129,7 @@ class _Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib is untyp
 
     def authenticate_token(self, request: Any, client: Any) -> Any:
         """Return the token if it was given to this client, else None."""
-        self.check_params(request, client)
-        found = self._provider.find(request.form["token"])
+        found = self._provider.find(_token_of(request))
         return found if found and found.client_id == client.get_client_id() else None
 
     def revoke_token(self, token: AccessToken | RefreshToken, request: Any) -> None:  # noqa: ARG002
@@ -138,10 +151,9 @@ class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # Authlib is
         super().__init__(server)
         self._provider = provider
 
-    def authenticate_token(self, request: Any, client: Any) -> Any:
+    def authenticate_token(self, request: Any, client: Any) -> Any:  # noqa: ARG002
         """Return the token, whoever it was given to."""
-        self.check_params(request, client)
-        return self._provider.find(request.form["token"])
+        return self._provider.find(_token_of(request))
 
     def create_introspection_payload(self, token: AccessToken | RefreshToken | None) -> Any:
         """Return what is known about a token."""

@@ -29,6 +29,7 @@ class Code:
     challenge: str | None
     method: str | None
     expires_at: float
+    auth_time: int | None = None
 
     @property
     def code_challenge(self) -> str | None:
@@ -60,6 +61,7 @@ class RefreshToken:
     audience: str
     nonce: str | None
     expires_at: float
+    auth_time: int | None = None
 
     def check_client(self, client: Any) -> bool:
         """Tell whether the token was given to `client`."""

@@ -6,7 +6,6 @@ Tokens and codes are kept as SHA-256 only: a copy of the database opens nothing.
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import time
 from contextlib import contextmanager
@@ -14,36 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from af_hub.embedded.iam.people import DEMO_PEOPLE, Person
 from af_hub.embedded.iam.records import AccessToken, Code, RefreshToken, fingerprint
+from af_hub.embedded.iam.schema import connect
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS people (
-    sub TEXT PRIMARY KEY, username TEXT UNIQUE NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL,
-    groups TEXT NOT NULL, active INTEGER NOT NULL, about TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS codes (
-    hash TEXT PRIMARY KEY, client_id TEXT NOT NULL, sub TEXT NOT NULL, redirect_uri TEXT NOT NULL,
-    scope TEXT NOT NULL, audience TEXT NOT NULL, nonce TEXT, challenge TEXT, method TEXT,
-    expires_at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS refresh_tokens (
-    hash TEXT PRIMARY KEY, client_id TEXT NOT NULL, sub TEXT NOT NULL, scope TEXT NOT NULL,
-    audience TEXT NOT NULL, nonce TEXT, expires_at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS access_tokens (
-    jti TEXT PRIMARY KEY, client_id TEXT NOT NULL, sub TEXT NOT NULL, scope TEXT NOT NULL,
-    refresh TEXT REFERENCES refresh_tokens (hash) ON DELETE CASCADE, expires_at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS access_by_refresh ON access_tokens (refresh);
-CREATE TABLE IF NOT EXISTS sessions (
-    hash TEXT PRIMARY KEY, sub TEXT NOT NULL, expires_at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS families (
-    hash TEXT PRIMARY KEY, family TEXT NOT NULL, expires_at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS family_members ON families (family);
-CREATE TABLE IF NOT EXISTS policies (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS signatures (
-    sub TEXT NOT NULL, policy INTEGER NOT NULL REFERENCES policies (id) ON DELETE CASCADE,
-    PRIMARY KEY (sub, policy));
-"""
 
 
 class Store:
@@ -59,15 +34,8 @@ class Store:
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        path.touch(mode=0o600, exist_ok=True)
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(
-            path, check_same_thread=False, isolation_level=None, timeout=10
-        )
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        self._connection.executescript(_SCHEMA)
+        self._connection = connect(path)
         with self.transaction():
             for person in DEMO_PEOPLE:
                 self._insert("people", _row(person), keep=True)
@@ -224,10 +192,9 @@ class Store:
     def add_session(self, value: str, sub: str, seconds: float) -> None:
         """Remember a browser session."""
         with self.transaction():
-            self._insert(
-                "sessions",
-                {"hash": fingerprint(value), "sub": sub, "expires_at": self._now() + seconds},
-            )
+            now = self._now()
+            row = {"hash": fingerprint(value), "sub": sub, "expires_at": now + seconds}
+            self._insert("sessions", row | {"began_at": now})
 
     def session(self, value: str) -> Person | None:
         """Return whose browser session this is."""
@@ -238,6 +205,11 @@ class Store:
             self._now(),
         )
         return None if row is None else _person(row)
+
+    def session_began(self, value: str) -> float | None:
+        """Return when somebody logged in, in seconds since the epoch; None if that is not known."""
+        row = self._one("SELECT began_at FROM sessions WHERE hash = ?", fingerprint(value))
+        return None if row is None else row["began_at"]
 
     def end_session(self, value: str) -> None:
         """Forget a browser session."""

@@ -107,6 +107,9 @@ class Switches(_Model):
     refused_audiences: bool = False
     """Exchange and refresh refuse every ``audience`` with 400 ``invalid_target`` (RFC 8693)."""
 
+    standard_device_flow: bool = False
+    """A device that asks often gets ``slow_down``, a denied one ``access_denied`` (RFC 8628)."""
+
     signing_key: int = Field(default=0, ge=0)
     """Number of the key that signs; a new number is a new key."""
 

@@ -43,6 +43,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IAM]:
         "refresh_token_seconds": 3,
         "id_token_seconds": 1,
     }
+    clients["poor"] = {"scopes": ("openid",)}
     iam = start_iam(tmp_path_factory.mktemp("iam"), more_clients=clients | MODES)
     store = iam.people()
     bob = store.person(username="bob")
@@ -75,6 +76,8 @@ def test_access_token_names_nobody_when_the_profile_is_iam(own: IAM) -> None:
     assert set(own.userinfo(tokens["access_token"]).json["groups"]) == GROUPS
     without = read(own.acting_as("iam").log_in("dave", "openid email")["id_token"])
     assert not {"groups", "name"} & without.keys()
+    unasked = own.acting_as("iam").log_in("dave", "openid profile")["access_token"]
+    assert own.userinfo(unasked).json["email"]  # with profile it comes without its scope
 
 
 def test_profiles_carry_groups_in_their_own_claim(own: IAM) -> None:
@@ -93,6 +96,9 @@ def test_profiles_carry_groups_in_their_own_claim(own: IAM) -> None:
     assert len(claims["eduperson_entitlement"]) == len(claims["entitlements"]) == len(GROUPS)
     assert "voperson_id" in claims
     assert "eduperson_scoped_affiliation" in own.userinfo(aarc["access_token"]).json
+    identity = read(aarc["id_token"])
+    assert set(identity["entitlements"]) == set(claims["entitlements"])
+    assert identity["voperson_id"] == claims["voperson_id"]
     without = own.acting_as("aarc").log_in("dave", "openid profile")
     assert "entitlements" not in read(without["access_token"])
 
@@ -217,6 +223,11 @@ def test_tokens_end_when_the_clients_lifetimes_are_over(own: IAM) -> None:
     assert read(tokens["refresh_token"])["exp"] - access["iat"] in {2, 3}  # made a moment before
     with own.switched(skew_seconds=2.5):
         assert own.userinfo(tokens["access_token"]).status == 401
+    with own.switched(skew_seconds=100):
+        later = own.log_in("dave", SCOPE)
+    with own.switched(skew_seconds=200):  # rotation begins the refresh token's time anew
+        slid = own.refresh(later["refresh_token"]).json["refresh_token"]
+    assert 50 < read(slid)["exp"] - read(later["refresh_token"])["exp"] < 150
     with own.switched(skew_seconds=4):
         assert client.refresh(tokens["refresh_token"]).json["error"] == "invalid_token"
 
@@ -290,8 +301,11 @@ def test_only_password_and_refresh_are_refused_when_an_account_is_disabled(own: 
     assert own.is_active(tokens["access_token"])
     assert own.userinfo(tokens["access_token"]).status == 200
     assert own.exchange(tokens["access_token"], "storage.read:/store/cms").status == 200
-    again = browser.send(page.url)  # the live browser session still gets codes
-    assert "code" in parse_qs(urlsplit(again.location).query)
+    again = browser.send(page.url)  # the live browser session still gets codes and full tokens
+    assert again.status == 303
+    code = parse_qs(urlsplit(again.location).query)["code"][0]
+    form = {"grant_type": "authorization_code", "redirect_uri": CALLBACK, "code": code}
+    assert "id_token" in own.post("token", **form).json
     refused = own.refresh(tokens["refresh_token"])
     assert (refused.status, refused.json["error"]) == (401, "unauthorized")
     assert refused.json["error_description"] == "User disabled is not active."
@@ -312,6 +326,25 @@ def test_exchange_knows_no_delegation_and_no_id_token(own: IAM) -> None:
     assert own.is_active(tokens["access_token"])
 
 
+def test_exchange_gives_a_refresh_token_to_another_client_only(own: IAM) -> None:
+    subject = own.log_in("dave", "openid wlcg.groups")["access_token"]
+    scope = "openid offline_access"
+    refused = own.exchange(subject, scope)
+    assert (refused.status, refused.json["error"]) == (403, "access_denied")
+    other = own.acting_as("wlcg")
+    given = other.exchange(subject, scope).json
+    assert read(given["access_token"])["act"] == {"sub": "wlcg"}
+    assert own.refresh(given["refresh_token"]).json["error"] == "invalid_client"
+    assert other.refresh(given["refresh_token"]).status == 200
+
+
+def test_exchange_is_refused_when_the_client_has_not_registered_the_scope(own: IAM) -> None:
+    subject = own.log_in("dave")["access_token"]
+    answer = own.acting_as("poor").exchange(subject, "storage.read:/store/cms")
+    assert (answer.status, answer.json["error"]) == (400, "invalid_scope")
+    assert own.acting_as("poor").exchange(subject, "openid").status == 200
+
+
 def test_introspection_has_the_issuer_with_its_slash(own: IAM) -> None:
     tokens = own.log_in("dave")
     answer = own.post("introspect", token=tokens["access_token"]).json
@@ -320,7 +353,10 @@ def test_introspection_has_the_issuer_with_its_slash(own: IAM) -> None:
     assert answer["exp"] == read(tokens["access_token"])["exp"]
     assert own.post("introspect", token=tokens["refresh_token"]).json["active"]
     assert own.post("introspect", token="bogus").json == {"active": False}
-    own.post("revoke", token=tokens["access_token"])
+    hint = {"token_type_hint": "no-such-type"}  # is not looked at
+    assert own.post("revoke", token=tokens["access_token"], **hint).status == 200
+    assert own.post("introspect", token=tokens["access_token"], **hint).json == {"active": False}
+    assert own.post("revoke", token=tokens["access_token"]).text == ""  # again
     assert own.refresh(tokens["refresh_token"]).status == 200  # it outlives its access token
 
 
@@ -330,6 +366,8 @@ def test_discovery_offers_what_there_is(own: IAM) -> None:
     assert "end_session_endpoint" not in document
     assert document["id_token_signing_alg_values_supported"] == ["RS256", "none"]
     assert document["code_challenge_methods_supported"] == ["plain", "S256"]
+    missing = own.browser().send(f"{own.issuer}.well-known/oauth-authorization-server")
+    assert missing.status == 404
 
 
 def test_live_browser_session_gets_a_code_whatever_the_prompt(own: IAM) -> None:
@@ -377,48 +415,3 @@ def test_policy_has_to_be_signed_before_anything_new_is_given(own: IAM) -> None:
     finally:
         store.set_policy(None)
         store.close()
-
-
-# --- device flow ---
-def test_device_gets_tokens_when_a_person_approves(own: IAM) -> None:
-    given = own.post("devicecode", scope="openid offline_access wlcg.groups").json
-    form = {
-        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
-        "device_code": given["device_code"],
-    }
-    assert own.post("token", **form).json["error"] == "authorization_pending"
-    other = own.acting_as("iam").post("token", **form)
-    assert other.json["error"] == "unauthorized_client"
-    browser = own.browser()
-    page = browser.send(given["verification_uri"])
-    typing = browser.follow(browser.log_in(page, "alice"))
-    asked = browser.send(f"{given['verification_uri']}?user_code={given['user_code'].lower()}")
-    assert "wlcg.groups" in asked.text
-    assert 'name="user_code"' in typing.text
-    assert browser.send(asked.url, {"form": "x", "button": "Approve"}).status == 400
-    assert own.post("token", **form).json["error"] == "authorization_pending"
-    asked = browser.send(asked.url)
-    assert browser.press(asked, "Approve").status == 200
-    tokens = own.post("token", **form).json
-    assert read(tokens["access_token"])["wlcg.groups"] == ["/cms", "/cms/uscms"]
-    assert own.refresh(tokens["refresh_token"]).status == 200
-    assert own.post("token", **form).json["error"] == "invalid_grant"
-
-
-def test_device_gets_nothing_when_it_is_denied_late_or_greedy(own: IAM) -> None:
-    form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}
-    given = own.post("devicecode", scope="openid").json
-    browser = own.browser()
-    page = browser.send(given["verification_uri_complete"])
-    asked = browser.follow(browser.log_in(page, "alice"))
-    browser.press(asked, "Deny")
-    answer = own.post("token", device_code=given["device_code"], **form)
-    assert answer.json["error"] == "access_denied"
-    late = own.post("devicecode", scope="openid").json
-    with own.switched(skew_seconds=601):
-        answer = own.post("token", device_code=late["device_code"], **form)
-        assert answer.json["error"] == "expired_token"
-        fresh, page = own.browser(), given["verification_uri"]
-        fresh.follow(fresh.log_in(fresh.send(page), "alice"))
-        assert fresh.send(f"{page}?user_code={late['user_code']}").status == 400
-    assert own.post("devicecode", scope="openid admin").json["error"] == "invalid_scope"
