@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from typing import Any
 
-from jupyterhub import roles
+from jupyterhub import orm, roles
 from oauthenticator.generic import GenericOAuthenticator
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
@@ -97,7 +97,10 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
         return await self._model(name, login)
 
     async def _check_pin(self, handler: Any, name: str, login: Login) -> None:
-        user = handler.find_user(name)
+        # not find_user: it reads roles, groups and shares along, five queries that JupyterHub
+        # makes anyway after this
+        known = handler.db.query(orm.User.id).filter(orm.User.name == name).scalar()
+        user = None if known is None else handler.users[known]
         state = await user.get_auth_state() if user else None
         pin = pin_of(state) if self.pin_subject else {}
         if pin and (pin.get("sub") != login.sub or not same_issuer(pin.get("iss", ""), login.iss)):
