@@ -5,22 +5,31 @@ from __future__ import annotations
 import ast
 import importlib
 import io
+import itertools
+import re
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ERRORS = {
-    "ConfigError",
-    "IdentityError",
-    "IAMUnavailable",
-    "SessionOver",
-    "ComputeError",
-    "SetupError",
-    "Refusal",
-    "AFError",
-    "LabError",
+    "ConfigError": "ConfigError",
+    "IdentityError": "IdentityError",
+    "UnknownKeyError": "IdentityError",
+    "IAMUnavailable": "IAMUnavailable",
+    "SessionOver": "SessionOver",
+    "ComputeError": "ComputeError",
+    "SetupError": "SetupError",
+    "Refusal": "Refusal",
+    "_refused": "Refusal",
+    "AFError": "AFError",
+    "LabError": "LabError",
 }
+"""What is called to make an error, and which kind it is."""
+
+TOKEN_REFUSED = "refused"  # noqa: S105  a function's name
+"""Function of `af_hub.iam.signature`: ``token-`` and its argument, with one sentence for all."""
 
 
 def cell(text: str) -> str:
@@ -51,6 +60,8 @@ def default_of(schema: dict[str, Any]) -> str:
     value = schema.get("default")
     if "default" not in schema or (isinstance(value, dict) and value):
         return ""
+    if value == "":
+        return "empty"
     return "nothing" if value is None else f"`{value}`"
 
 
@@ -102,43 +113,125 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
-def error_codes() -> dict[str, tuple[str, str]]:
-    """Collect ``code -> (exception, message)`` from the calls in the sources.
+@dataclass(frozen=True, order=True)
+class Code:
+    """An error as the sources make it.
 
-    Messages of f-strings keep their literal parts; values show as ``…``.
+    Parameters
+    ----------
+    code, kind, message
+        Stable code, exception, sentence; of f-strings the literal parts, values show as ``…``.
     """
-    found: dict[str, tuple[str, str]] = {}
-    for path in sorted([*ROOT.glob("af_hub/**/*.py"), *ROOT.glob("af_labextension/**/*.py")]):
-        if "node_modules" in path.parts:
+
+    code: str
+    kind: str
+    message: str
+
+
+def error_codes(folders: tuple[str, ...] = ("af_hub", "af_labextension")) -> list[Code]:
+    """Collect all errors that the sources make, sorted; a code can have several sentences."""
+    paths = [path for folder in folders for path in sorted((ROOT / folder).glob("**/*.py"))]
+    trees = [ast.parse(path.read_text()) for path in paths if "node_modules" not in path.parts]
+    public = {
+        name: text
+        for tree in trees
+        for name, text in constants_of(tree).items()
+        if not name.startswith("_")
+    }
+    signature = ROOT / "af_hub/iam/signature.py"
+    shared = constants_of(ast.parse(signature.read_text()))["_SENTENCE"]
+    found = set()
+    for tree in trees:
+        constants = public | constants_of(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                found.update(codes_of(node, node.func.id, constants, shared))
+    return sorted(found)
+
+
+def codes_of(call: ast.Call, name: str, constants: dict[str, str], shared: str) -> list[Code]:
+    """Return what one call makes: nothing if it makes no error, or one of a computed code."""
+    texts = [texts_of(argument, constants) for argument in call.args[:2]]
+    if name == TOKEN_REFUSED and len(texts) == 1 and all(texts[0]):
+        return [Code(f"token-{reason}", "IdentityError", shared) for reason in texts[0]]
+    if name not in ERRORS or len(texts) < 2:
+        return []
+    return [
+        Code(code, ERRORS[name], message)
+        for code, message in itertools.product(*texts)
+        if code and message and "…" not in code
+    ]
+
+
+def constants_of(tree: ast.Module) -> dict[str, str]:
+    """Return the text constants of a module."""
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign):
+            target: ast.expr = node.target
+        elif isinstance(node, ast.Assign):
+            target = node.targets[0]
+        else:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-                continue
-            if node.func.id not in ERRORS or len(node.args) < 2:
-                continue
-            code, message = (text_of(argument) for argument in node.args[:2])
-            if code and message:
-                found.setdefault(code, (node.func.id, message))
-    return found
+        if isinstance(target, ast.Name) and isinstance(node.value, ast.Constant):
+            found[target.id] = node.value.value
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
-def text_of(node: ast.expr) -> str:
-    """Return the literal text of a string expression."""
+def texts_of(node: ast.expr, constants: dict[str, str]) -> list[str]:
+    """Return the texts that an expression can be; an empty one where that cannot be told."""
+    if isinstance(node, ast.IfExp):
+        return [*texts_of(node.body, constants), *texts_of(node.orelse, constants)]
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
+        return [node.value]
+    if isinstance(node, ast.Name):
+        return [constants.get(node.id, "")]
+    if isinstance(node, ast.FormattedValue):
+        return texts_of(node.value, constants)
     if isinstance(node, ast.JoinedStr):
-        return "".join(text_of(part) or "…" for part in node.values)
-    return ""
+        return ["".join(texts_of(part, constants)[0] or "…" for part in node.values)]
+    return [""]
 
 
 def errors_page() -> str:
-    """List every stable code with its sentence."""
-    rows = [
-        f"| `{code}` | {kind} | {cell(message)} |"
-        for code, (kind, message) in sorted(error_codes().items())
-    ]
+    """List every stable code with its sentences."""
+    rows = [f"| `{one.code}` | {one.kind} | {cell(one.message)} |" for one in error_codes()]
     head = ["# Error codes", "", "| code | kind | what the user reads |", "|---|---|---|"]
     return "\n".join([*head, *rows, ""])
+
+
+def plain(text: str) -> str:
+    """Turn the reStructuredText of a help into Markdown."""
+    text = re.sub(r"\.\. version\w+:: [\d.]+", "", text)
+    text = re.sub(r"\.\. deprecated:: ([\d.]+)", r"Deprecated since \1.", text)
+    return re.sub(r":\w+:(?=`)|`([^`<]+?)(?: <[^>]+>)?`_+", r"\1", text)
+
+
+FROM_ENVIRONMENT = {
+    "authorize_url",
+    "client_id",
+    "client_secret",
+    "login_service",
+    "logout_redirect_url",
+    "oauth_callback_url",
+    "token_url",
+    "userdata_url",
+}
+"""Traits whose default OAuthenticator reads from the environment: that of a build is nobody's."""
+
+
+def inherited_table(cls: Any, names: list[str]) -> list[str]:
+    """Describe traits of other packages in a line each: the first paragraph of their help."""
+    traits, made = cls.class_traits(config=True), cls()
+    lines = ["| trait | default here | from | meaning |", "|---|---|---|---|"]
+    for name in names:
+        trait = traits[name]
+        ours = hasattr(cls, f"_default_{name}")
+        value = "" if name in FROM_ENVIRONMENT and not ours else getattr(made, name)
+        meaning = cell(plain(trait.help.strip().split("\n\n")[0]))
+        package = trait.this_class.__module__.split(".")[0]
+        lines.append(f"| `{name}` | `{cell(repr(value))}` | {package} | {meaning} |")
+    return [*lines, ""]
 
 
 def traits_page() -> str:
@@ -152,12 +245,13 @@ def traits_page() -> str:
         "# Settings (traits)",
         "",
         "The facility file sets these; in a `jupyterhub_config.py` of your own you may set them by hand.",
-        "What the classes inherit stands in the documents of JupyterHub, OAuthenticator and Jupyter Server.",
+        "What spawner and extension inherit stands in the documents of JupyterHub and Jupyter Server.",
         "",
     ]
     for path in classes:
         module, _, name = path.rpartition(".")
-        traits = getattr(importlib.import_module(module), name).class_traits(config=True)
+        cls = getattr(importlib.import_module(module), name)
+        traits = cls.class_traits(config=True)
         foreign = sorted(
             trait
             for trait, value in traits.items()
@@ -168,6 +262,9 @@ def traits_page() -> str:
             f"   :exclude-members: {', '.join(foreign)}",
             *("```", ""),
         ]
+        if name == "IAMAuthenticator":
+            lines += [f"Inherited by `{name}`, each with the first words of its help:", ""]
+            lines += inherited_table(cls, foreign)
     return "\n".join(lines)
 
 
