@@ -85,7 +85,7 @@ class ClockHub(Hub):
         """Change the hub's client at the identity provider, which is restarted if need be."""
         config = self.iam.config
         client = config.clients[0].model_copy(update=settings)
-        if client == config.clients[0]:
+        if client == config.clients[0] and self.iam.process.poll() is None:
             return
         self.iam.stop()
         self.iam.config = config.model_copy(update={"clients": (client, *config.clients[1:])})

@@ -1,0 +1,65 @@
+"""Many users of a real hub when the identity provider comes back, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.clock_hub import get_all
+from testbed.crowd import add_crowd
+from testbed.iam_hub import start_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed.iam_hub import Hub
+
+SOAK = bool(os.environ.get("AF_SOAK"))
+"""Whether this is the long form (``make soak``)."""
+
+USERS = 1000 if SOAK else 200
+AT_ONCE = 100
+"""Requests that the hub has at a time; more would keep its loop busy for seconds."""
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """Give a hub of its own."""
+    started = start_hub(tmp_path, auth_refresh_age=1)  # each request looks at its login
+    yield started
+    started.stop()
+    started.iam.stop()
+
+
+async def test_load_is_ten_calls_a_second_and_nobody_is_logged_out_when_the_provider_comes_back(
+    hub: Hub,
+) -> None:
+    hub.stop()
+    crowd = add_crowd(hub, USERS)
+    everybody = f"{hub.url}/hub/api/user"
+    hub.iam.stop()
+    hub.start()
+    try:
+        # of servers that ask who their visitor is: 403 would end a running notebook
+        assert set(await get_all(everybody, crowd, at_once=AT_ONCE)) == {(200, "")}
+    finally:
+        hub.iam.start()
+    hub.iam.forget_calls()
+    deadline = time.monotonic() + 10 * USERS / 8
+    while refreshes(hub) < (USERS if SOAK else 20):
+        assert time.monotonic() < deadline
+        assert set(await get_all(everybody, crowd, at_once=AT_ONCE)) == {(200, "")}
+    moments = [call.time for call in hub.iam.calls("token")]
+    assert len(moments) == refreshes(hub)
+    assert {call.status for call in hub.iam.calls()} == {200}
+    # the provider notes when it has answered: a slow answer may fall into the next second
+    assert max(sum(t <= u < t + 1 for u in moments) for t in moments) <= 12
+    assert len(moments) / (moments[-1] - moments[0]) <= 10
+
+
+def refreshes(hub: Hub) -> int:
+    return len(hub.iam.calls("token", grant="refresh_token"))

@@ -1,0 +1,87 @@
+"""Users of a hub who have all logged in, written into the databases of hub and identity provider.
+
+A thousand logins by browser would take minutes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from cryptography.fernet import Fernet
+from jupyterhub import orm
+
+from af_hub.embedded.iam.records import RefreshToken, fingerprint
+from af_hub.iam.session import Login
+from af_hub.secret import Secret
+from testbed.iam import LOGIN_SCOPE
+
+if TYPE_CHECKING:
+    from testbed.iam_hub import Hub
+
+
+def add_crowd(hub: Hub, count: int) -> list[dict[str, str]]:
+    """Give a stopped hub users whose access tokens have just expired.
+
+    Parameters
+    ----------
+    hub
+        It has run before, so that it has a database.
+    count
+        Users.
+
+    Returns
+    -------
+    list
+        Headers of a request of each.
+    """
+    store = hub.iam.people()
+    bob = store.person(username="bob")
+    assert bob is not None
+    key = json.loads((hub.root / "settings.json").read_text(encoding="utf-8"))["crypt_key"]
+    cipher = Fernet(base64.urlsafe_b64encode(bytes.fromhex(key)))
+    db = orm.new_session_factory(f"sqlite:///{hub.root}/hub.sqlite")()
+    headers = []
+    with store.transaction(), db.no_autoflush:
+        for number in range(count):
+            refresh, api = secrets.token_hex(16), secrets.token_hex(16)
+            store.add_token(
+                RefreshToken(
+                    hash=fingerprint(refresh),
+                    client_id="af-hub",
+                    sub=bob.sub,
+                    scope=LOGIN_SCOPE,
+                    audience="",
+                    nonce=None,
+                    expires_at=time.time() + 86_400,
+                )
+            )
+            login = Login(
+                access_token=Secret("expired"),
+                refresh_token=Secret(refresh),
+                id_token=None,
+                expires_at=time.time() - 1,
+                scope=LOGIN_SCOPE,
+                iss=hub.iam.issuer,
+                sub=bob.sub,
+                name="Bob",
+                groups=("/atlas",),
+                checked_at=time.time() - 3600,
+            )
+            user = orm.User(name=f"crowd-{number}")
+            user.encrypted_auth_state = cipher.encrypt(json.dumps(login.to_state()).encode())
+            db.add(user)
+            token = orm.APIToken(client_id="jupyterhub", scopes=["inherit"], note="")
+            token.generated = True  # its hash is a quick one then
+            token.token = api
+            db.add(token)
+            token.user = user
+            headers.append({"Authorization": f"token {api}"})
+    db.commit()
+    db.get_bind().dispose()
+    db.close()
+    store.close()
+    return headers
