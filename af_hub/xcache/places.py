@@ -54,8 +54,6 @@ class Places:
         Its key, readable by XRootD alone.
     certificates
         Folder of hashed authorities, for the origin's certificate.
-    ca_file
-        PEM file of authorities; XRootD ≥ 5.6.3 verifies the token issuer's server by it.
     proxy
         Proxy or certificate with key in one file: who the cache is at the origin.
     key_cache
@@ -86,7 +84,6 @@ class Places:
     certificate: PurePosixPath
     key: PurePosixPath
     certificates: PurePosixPath
-    ca_file: PurePosixPath
     proxy: PurePosixPath
     key_cache: PurePosixPath
     scitokens: PurePosixPath
@@ -154,7 +151,6 @@ def production_places(facility: FacilityConfig) -> Places:
         certificate=run / "tls.crt",
         key=run / "tls.key",
         certificates=PurePosixPath("/etc/grid-security/certificates"),
-        ca_file=PurePosixPath("/etc/ssl/certs/ca-certificates.crt"),
         proxy=PurePosixPath("/run/xcache-proxy/proxy.pem"),
         key_cache=PurePosixPath("/var/cache/scitokens"),
         scitokens=configuration / "scitokens.cfg",

@@ -140,7 +140,8 @@ def _main(facility: FacilityConfig, xcache: XCache, places: Places) -> str:
         f"xrd.port {places.port}",
         "xrd.network nodnr",
         f"xrd.tls {places.certificate} {places.key}",
-        _authorities(places),
+        # clients show tokens: without it, a port that is TLS from its first byte wants certificates
+        "xrd.tlsca noverify",
         "xrootd.tls all",
         "",
         "# a token is the only way in",
@@ -153,13 +154,6 @@ def _main(facility: FacilityConfig, xcache: XCache, places: Places) -> str:
         *_monitoring(xcache),
     ]
     return _HEAD + "\n".join(lines) + "\n"
-
-
-def _authorities(places: Places) -> str:
-    """Say whom to trust: scitokens takes a file only, and only the newer form hands it on."""
-    if places.generation == "5.5":
-        return f"xrd.tlsca certdir {places.certificates}"
-    return f"xrd.tlsca certfile {places.ca_file}"
 
 
 def _authorisation(xcache: XCache, places: Places) -> list[str]:
@@ -180,7 +174,8 @@ def _https(places: Places) -> list[str]:
     return [
         "",
         "# https: the origin sees the caller's token",
-        f"xrd.protocol XrdHttp:{places.https_port} libXrdHttp.so",
+        # with `tls`, or the port answers plain http, too (xrootd#1494)
+        f"xrd.protocol tls XrdHttp:{places.https_port} libXrdHttp.so",
         "http.header2cgi Authorization authz",
         "http.desthttps yes",
     ]

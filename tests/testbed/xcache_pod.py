@@ -195,7 +195,6 @@ def _prepare(folder: Path, version: Version) -> None:
         certificate=PurePosixPath(folder / "run/tls.crt"),
         key=PurePosixPath(folder / "run/tls.key"),
         certificates=PurePosixPath(grid.trusted),
-        ca_file=PurePosixPath(grid.authority),
         scitokens=PurePosixPath(folder / "config/scitokens.cfg"),
         authdb=PurePosixPath(folder / "config/authdb"),
         generation=generation_of(version),

@@ -28,8 +28,8 @@ BUNDLES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian, Ubuntu
     Path("/etc/pki/tls/certs/ca-bundle.crt"),  # Alma, Fedora
 )
-"""Where a system's authorities lie. scitokens-cpp 0.7 (XRootD 5.5) knows no other place for the
-issuer's (scitokens-cpp#79), so the facility's bundle is shown there."""
+"""Where a system's authorities lie. scitokens-cpp looks there for the issuer's, and 0.7 (XRootD
+5.5) nowhere else (scitokens-cpp#79), so the facility's bundle is shown there."""
 
 HOSTS = Path("/etc/hosts")
 
@@ -118,7 +118,6 @@ def cache_places(
         certificate=PurePosixPath(TLS / "server.pem"),
         key=PurePosixPath(TLS / "server.key"),
         certificates=PurePosixPath(GRID.trusted),
-        ca_file=PurePosixPath(TLS / "ca-bundle.pem"),
         proxy=PurePosixPath(GRID.proxy),
         key_cache=PurePosixPath(CACHE / "keys"),
         scitokens=PurePosixPath(CONFIG / "scitokens.cfg"),
@@ -135,7 +134,6 @@ def tls_binds(layout: Layout) -> tuple[Bind, ...]:
     return (
         Bind(layout.server_certificate, TLS / "server.pem", read_only=True),
         Bind(layout.server_key, TLS / "server.key", read_only=True),
-        Bind(layout.ca_bundle, TLS / "ca-bundle.pem", read_only=True),
     )
 
 
