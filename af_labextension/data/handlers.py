@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from jupyter_server.auth.decorator import authorized
-from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
 from af_labextension import settings
-from af_labextension.errors import BadRequest, LabError
-from af_labextension.handler import FacilityHandler
+from af_labextension.errors import BadRequest
+from af_labextension.streaming import StreamingHandler
 
 from .paths import is_name, normalise
 from .snippets import address_of, library_named, reading_code
 
 if TYPE_CHECKING:
-    from .doors import Door, Doors
+    from af_labextension.handler import FacilityHandler
+
+    from .doors import Doors
     from .sources import Sources
 
 MOST_NAMES = 200
 """Names of one ``stat``: more than any screen shows."""
 
 
-class StorageHandler(FacilityHandler):
+class StorageHandler(StreamingHandler):
     """What the storage routes share."""
 
     @property
@@ -43,18 +40,14 @@ class StorageHandler(FacilityHandler):
         return sources
 
     def path_argument(self) -> str:
-        """Return the query's ``path`` in its one form; tornado's own reader would change names.
+        """Return the query's ``path`` in its one form.
 
         Raises
         ------
         BadRequest
-            ``bad-path``.
+            ``bad-path``, ``bad-query``.
         """
-        try:
-            query = parse_qs(self.request.query, keep_blank_values=True, errors="strict")
-        except ValueError as error:
-            raise BadRequest("bad-path", "This path is not UTF-8.") from error
-        return normalise(query.get("path", [""])[-1])
+        return normalise(self.argument("path"))
 
 
 class DoorsHandler(StorageHandler):
@@ -70,58 +63,13 @@ class DoorsHandler(StorageHandler):
 class ListHandler(StorageHandler):
     """``GET af/storage/<door>/list?path=``."""
 
-    _listing: asyncio.Task[None] | None = None
-
     @authenticated
     @authorized
     async def get(self, door_name: str) -> None:
-        """Stream rows as NDJSON; the last line says ``done`` or tells the error.
-
-        An error before the first row is an ordinary answer with its status.
-        """
+        """Stream rows; the last line tells ``count`` and ``left_out``."""
         path = self.path_argument()
         door = await self.doors.find(door_name)
-        listing = asyncio.create_task(self._list(door, path))
-        self._listing = listing
-        try:
-            await listing
-        except asyncio.CancelledError:
-            if not listing.cancelled():
-                listing.cancel()
-                raise
-            # the browser went to another folder
-
-    def on_connection_close(self) -> None:
-        """Stop the listing when the browser leaves, also while the storage is still thinking."""
-        if self._listing is not None:
-            self._listing.cancel()
-
-    async def _list(self, door: Door, path: str) -> None:
-        """Send the rows of a folder and the last line."""
-        count = left_out = 0
-        try:
-            async with aclosing(self.sources.of(door).pages(door, path)) as pages:
-                async for page in pages:
-                    count += page.count
-                    left_out = page.left_out
-                    await self._lines(page.ndjson)
-        except LabError as error:
-            if not count:
-                raise
-            self.log_exception(type(error), error, None)
-            await self._lines(_line({"error": error.as_json()}))
-        except StreamClosedError:
-            return
-        else:
-            await self._lines(_line({"done": True, "count": count, "left_out": left_out}))
-        self.finish(set_content_type="application/x-ndjson")
-
-    async def _lines(self, lines: bytes) -> None:
-        """Send lines, and wait until the browser took them: memory stays small."""
-        if lines:
-            self.set_header("Content-Type", "application/x-ndjson")
-            self.write(lines)
-            await self.flush()
+        await self.stream(self.sources.of(door).pages(door, path))
 
 
 class StatHandler(StorageHandler):
@@ -172,11 +120,6 @@ def _stat_arguments(body: Any) -> tuple[str, list[str]]:
     ):
         raise BadRequest("bad-names", f"The request needs a list of at most {MOST_NAMES} names.")
     return normalise(body["path"]), names
-
-
-def _line(row: dict[str, Any]) -> bytes:
-    """Write one row."""
-    return json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
 
 
 def handlers() -> list[tuple[str, type[FacilityHandler]]]:

@@ -10,25 +10,10 @@ from .xrootd.client import XRootD
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from af_labextension.rows import Page
     from af_labextension.tokens.provider import TokenProvider
 
     from .doors import Door
-
-
-class Page(Protocol):
-    """Rows of a folder that came together."""
-
-    @property
-    def count(self) -> int:
-        """How many rows."""
-
-    @property
-    def left_out(self) -> int:
-        """Entries so far that cannot be shown."""
-
-    @property
-    def ndjson(self) -> bytes:
-        """The rows of ``GET af/storage/<door>/list``, a line each."""
 
 
 class Source(Protocol):

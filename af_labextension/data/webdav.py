@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from af_labextension.errors import BadRequest, LabError, NotAnswering, Refused
 from af_labextension.http import HttpClient, without_query
+from af_labextension.rows import Page, as_line
 
-from .listing import PROPFIND_BODY, Entry, Listing
+from .listing import PROPFIND_BODY, Listing
 from .paths import url_of
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from af_labextension.tokens.provider import TokenProvider
 
     from .doors import Door
+    from .listing import Entry
 
 log = logging.getLogger(__name__)
 
@@ -33,33 +33,6 @@ LISTING_TIMEOUT = 300.0
 
 _PIECES = 4
 """Pieces of at most 64 KiB that wait between the storage and the browser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Entries that came together.
-
-    Parameters
-    ----------
-    entries
-        In the order of the storage.
-    left_out
-        Entries so far that cannot be shown: names with control characters, or too many.
-    """
-
-    entries: tuple[Entry, ...]
-    left_out: int
-
-    @property
-    def count(self) -> int:
-        """How many entries."""
-        return len(self.entries)
-
-    @property
-    def ndjson(self) -> bytes:
-        """The entries as rows for the browser."""
-        rows = (json.dumps(entry.as_json(), ensure_ascii=False) + "\n" for entry in self.entries)
-        return "".join(rows).encode("utf-8")
 
 
 class _TokenRefused(Refused):
@@ -82,8 +55,8 @@ class WebDAV:
         self._http = HttpClient(ca_file=ca_file, max_body_size=LARGEST_LISTING)
         self._requests: set[asyncio.Task[int]] = set()
 
-    async def pages(self, door: Door, path: str) -> AsyncGenerator[Batch, None]:
-        """Give the entries of a folder, in batches as they come over the wire.
+    async def pages(self, door: Door, path: str) -> AsyncGenerator[Page, None]:
+        """Give the entries of a folder, in pages as they come over the wire.
 
         A token that the door refuses is replaced once; a connection that fails before the first
         entry is tried once more.
@@ -104,10 +77,10 @@ class WebDAV:
         renewed = retried = begun = False
         while True:
             try:
-                async with aclosing(self._read(door, path, token)) as batches:
-                    async for batch in batches:
+                async with aclosing(self._read(door, path, token)) as pages:
+                    async for page in pages:
                         begun = True
-                        yield batch
+                        yield page
             except _TokenRefused as refusal:
                 if renewed or token is None or door.audience is None:
                     raise
@@ -143,9 +116,7 @@ class WebDAV:
             raise refusal
         return another
 
-    async def _read(
-        self, door: Door, path: str, token: Token | None
-    ) -> AsyncGenerator[Batch, None]:
+    async def _read(self, door: Door, path: str, token: Token | None) -> AsyncGenerator[Page, None]:
         """Make one request and parse its answer as it comes."""
         url = url_of(door.url, path)
         listing = Listing(url)
@@ -155,9 +126,8 @@ class WebDAV:
         request.add_done_callback(self._forget)
         try:
             while (piece := await pipe.get()) is not None:
-                entries = tuple(listing.feed(piece))
-                if entries:
-                    yield Batch(entries, listing.left_out)
+                if entries := tuple(listing.feed(piece)):
+                    yield _page(entries, listing.left_out)
             status = await request
         finally:
             # a browser that left: tornado cannot stop a request, so its rest runs dry
@@ -167,7 +137,7 @@ class WebDAV:
         listing.close()
         if listing.folder_is_file:
             raise Refused("not-a-folder", f"{path} is a file, not a folder.", status=400)
-        yield Batch((), listing.left_out)
+        yield _page((), listing.left_out)
 
     async def _ask(self, url: str, token: Token | None, pipe: _Pipe) -> int:
         """Send the PROPFIND; its body goes into the pipe, its status comes back."""
@@ -225,6 +195,12 @@ class _Pipe:
         self._closed = True
         while not self._queue.empty():
             self._queue.get_nowait()
+
+
+def _page(entries: tuple[Entry, ...], left_out: int) -> Page:
+    """Write entries as rows; `left_out` are those so far that cannot be shown."""
+    rows = b"".join(as_line(entry.as_json()) for entry in entries)
+    return Page(len(entries), rows, {"left_out": left_out})
 
 
 def _refusal(status: int, door: Door, path: str) -> LabError:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qs
 
 from jupyter_server.auth.decorator import authorized
-from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
 from af_labextension import settings
 from af_labextension.data.snippets import library_named
-from af_labextension.errors import BadRequest, LabError
-from af_labextension.handler import FacilityHandler
+from af_labextension.errors import BadRequest
+from af_labextension.rows import Page
+from af_labextension.streaming import StreamingHandler
 
 from .client import MOST_DIDS
 from .model import (
@@ -34,9 +31,10 @@ from .reading import Reader
 from .refusals import garbage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from af_labextension.data.snippets import Library
+    from af_labextension.handler import FacilityHandler
 
     from .client import Batch, RucioClient
     from .model import Did, Kind
@@ -48,7 +46,7 @@ MOST_CHILDREN = 1_000_000
 """Rows of one list: more is no list that anybody looks at."""
 
 
-class RucioHandler(FacilityHandler):
+class RucioHandler(StreamingHandler):
     """What the Rucio routes share."""
 
     @property
@@ -67,34 +65,6 @@ class RucioHandler(FacilityHandler):
     def reader(self) -> Reader:
         """Finds replicas and writes code."""
         return Reader(self.rucio, self.place, self.settings[settings.DOORS])
-
-    _work: asyncio.Task[None] | None = None
-
-    async def attended(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do what may take long, as long as the browser waits for it."""
-        self._work = asyncio.create_task(work)
-        with suppress(asyncio.CancelledError, StreamClosedError):  # the browser went on
-            await self._work
-
-    def on_connection_close(self) -> None:
-        """End the requests to Rucio: nobody reads their answers any more."""
-        super().on_connection_close()
-        if self._work is not None:
-            self._work.cancel()
-
-    def argument(self, name: str, default: str = "") -> str:
-        """Return a value of the query to the letter; tornado's own reader would strip it.
-
-        Raises
-        ------
-        BadRequest
-            ``bad-query``.
-        """
-        try:
-            query = parse_qs(self.request.query, keep_blank_values=True, errors="strict")
-        except ValueError as error:
-            raise BadRequest("bad-query", "This question is not UTF-8.") from error
-        return query.get(name, [default])[-1]
 
     def choice(self, name: str, choices: tuple[_Choice, ...], default: str = "") -> _Choice:
         """Return a value of the query that is one of a few.
@@ -142,70 +112,33 @@ class ScopesHandler(RucioHandler):
         self.finish({"scopes": await self.rucio.scopes()})
 
 
-class RowsHandler(RucioHandler):
-    """A list that is streamed as NDJSON."""
-
-    async def stream(
-        self,
-        batches: AsyncGenerator[Batch, None],
-        as_line: Callable[[Mapping[str, Any]], str],
-        limit: int,
-    ) -> None:
-        """Send rows; the last line says ``done`` or tells the error.
-
-        An error before the first row is an ordinary answer with its status.
-
-        Parameters
-        ----------
-        as_line
-            Writes a row of Rucio's as a line.
-        limit
-            Rows at most; ``truncated`` tells that there are more.
-        """
-        await self.attended(self._send_all(batches, as_line, limit))
-
-    async def _send_all(
-        self,
-        batches: AsyncGenerator[Batch, None],
-        as_line: Callable[[Mapping[str, Any]], str],
-        limit: int,
-    ) -> None:
-        count, truncated = 0, False
-        try:
-            async with aclosing(batches):
-                async for batch in batches:
-                    truncated = count + len(batch) > limit
-                    rows = batch[: limit - count] if truncated else batch
-                    await self._send(_lines(rows, as_line))
-                    count += len(rows)
-                    if truncated:
-                        break
-        except LabError as error:
-            if not count:
-                raise
-            self.log_exception(type(error), error, None)
-            await self._send(json.dumps({"error": error.as_json()}) + "\n")
-        else:
-            done = {"done": True, "count": count, "truncated": truncated}
-            await self._send(json.dumps(done) + "\n")
-        self.finish(set_content_type="application/x-ndjson")
-
-    async def _send(self, lines: str) -> None:
-        """Send lines, and wait until the browser took them: memory stays small."""
-        self.set_header("Content-Type", "application/x-ndjson")
-        self.write(lines)
-        await self.flush()
+async def _pages(
+    batches: AsyncGenerator[Batch, None],
+    row_as_line: Callable[[Mapping[str, Any]], str],
+    limit: int,
+) -> AsyncGenerator[Page, None]:
+    """Write Rucio's rows as lines, `limit` at most; ``truncated`` tells that there are more."""
+    count = 0
+    async with aclosing(batches):
+        async for batch in batches:
+            truncated = count + len(batch) > limit
+            rows = batch[: limit - count]
+            count += len(rows)
+            yield Page(len(rows), _lines(rows, row_as_line), {"truncated": truncated})
+            if truncated:
+                return
+    yield Page(0, b"", {"truncated": False})
 
 
-def _lines(rows: Batch, as_line: Callable[[Mapping[str, Any]], str]) -> str:
+def _lines(rows: Batch, row_as_line: Callable[[Mapping[str, Any]], str]) -> bytes:
     """Write rows as lines."""
     try:
-        return "".join(map(as_line, rows))
+        return "".join(map(row_as_line, rows)).encode()
     except (ValueError, KeyError, TypeError) as error:
         raise garbage(f"{type(error).__name__}: {error}") from error
 
 
-class SearchHandler(RowsHandler):
+class SearchHandler(RucioHandler):
     """``GET af/rucio/search?scope=&name=&type=``."""
 
     @authenticated
@@ -215,10 +148,11 @@ class SearchHandler(RowsHandler):
         scope = checked_scope(self.argument("scope"))
         pattern = search_pattern(self.argument("name"))
         kind = self.choice("type", SEARCH_TYPES, "collection")
-        await self.stream(self.rucio.search(scope, pattern, kind), collection_row, SEARCH_LIMIT)
+        found = self.rucio.search(scope, pattern, kind)
+        await self.stream(_pages(found, collection_row, SEARCH_LIMIT))
 
 
-class ChildrenHandler(RowsHandler):
+class ChildrenHandler(RucioHandler):
     """``GET af/rucio/children?scope=&name=&type=``."""
 
     @authenticated
@@ -227,9 +161,9 @@ class ChildrenHandler(RowsHandler):
         """Stream a container's contents, or a dataset's files with their events."""
         did = self.did()
         if self.choice("type", COLLECTIONS) == "container":
-            await self.stream(self.rucio.contents(did), collection_row, MOST_CHILDREN)
+            await self.stream(_pages(self.rucio.contents(did), collection_row, MOST_CHILDREN))
         else:
-            await self.stream(self.rucio.files(did), file_row, MOST_CHILDREN)
+            await self.stream(_pages(self.rucio.files(did), file_row, MOST_CHILDREN))
 
 
 class ReplicasHandler(RucioHandler):

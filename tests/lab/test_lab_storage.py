@@ -129,6 +129,12 @@ async def test_a_path_is_refused_when_it_leaves_the_door(start: Start, path: str
     assert (await refusal(lab, path))[:2] == (400, "bad-path")
 
 
+async def test_a_path_is_refused_when_it_is_not_utf_8(start: Start) -> None:
+    lab = await start("https://127.0.0.1:1/store")
+    answer = await lab.fetch("af/storage/demo/list?path=/%ff")
+    assert (answer.code, json.loads(answer.body)["code"]) == (400, "bad-query")
+
+
 async def test_one_new_token_is_tried_when_the_door_refuses_the_first(
     webdav_door: WebDAVDoor, start: Start, lab_hub: LabHub
 ) -> None:

@@ -74,7 +74,7 @@ async def test_a_huge_folder_is_cut_and_its_rest_counted(
     count = left_out = 0
     async for page in xrootd_client(rows=5000).pages(lab_door, "/cms/labxrootd/many"):
         count += page.count
-        left_out = page.left_out
+        left_out = page.said["left_out"]
     assert (count, left_out) == (5000, MANY - 5000)
 
 
@@ -97,7 +97,7 @@ async def test_names_that_no_address_can_hold_are_counted(
 ) -> None:
     left_out = 0
     async for page in xrootd_client().pages(lab_door, "/cms/labxrootd/odd"):
-        left_out = page.left_out
+        left_out = page.said["left_out"]
     assert left_out == len(QUESTIONS)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from af_labextension.data.granted import leading_names
 from af_labextension.data.paths import checked_raw_path, is_name, raw_url_of
 from af_labextension.errors import LabError, NotAnswering
+from af_labextension.rows import Page
 
 from .process import Limits, WorkerGone, WorkerProcess
 from .protocol import ListFolder, StatNames
@@ -29,25 +29,6 @@ if TYPE_CHECKING:
 
 _WORTH_RENEWING = 30.0
 """Seconds. "Forbidden" with an older token may mean that it ended or that groups have changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows that came together.
-
-    Parameters
-    ----------
-    count
-        How many.
-    left_out
-        Entries so far that cannot be shown.
-    ndjson
-        The rows as the browser gets them.
-    """
-
-    count: int
-    left_out: int
-    ndjson: bytes
 
 
 class _Failed(Exception):
@@ -222,7 +203,7 @@ class XRootD:
                 frame = await exchange.next()
                 if frame.failure is not None:
                     raise _Failed(frame.failure)
-                yield Page(frame.count, frame.left_out, frame.body)
+                yield Page(frame.count, frame.body, {"left_out": frame.left_out})
                 if frame.kind == "end":
                     return
 
@@ -262,7 +243,8 @@ def _way_to_granted(failure: Failure, door: Door, path: str, token: Token | None
     if not names:
         return None
     items = [Item(name, "directory") for name in names]
-    return Page(len(items), 0, ndjson(items, raw_url_of(door.url, path)))
+    rows = ndjson(items, raw_url_of(door.url, path))
+    return Page(len(items), rows, {"left_out": 0})
 
 
 def _split(door: Door, path: str) -> tuple[str, str]:
