@@ -16,7 +16,6 @@ from af_hub.embedded.xrootd.grid_pki import GridFiles, ensure_grid_pki
 from af_hub.embedded.xrootd.handshake import speaks_xrootd
 from af_hub.embedded.xrootd.origin import render_origin
 from af_hub.embedded.xrootd.server import ServerConfig
-from af_hub.errors import ConfigError
 from af_hub.xcache import render
 
 if TYPE_CHECKING:
@@ -179,9 +178,7 @@ def cache_ports(facility: FacilityConfig) -> tuple[int, int | None]:
     ConfigError
         ``no-xcache`` if the facility file has no cache.
     """
-    if facility.xcache is None:
-        raise _no_cache()
-    https = facility.xcache.https_address
+    https = facility.require_xcache().https_address
     return facility.doors_of_the_cache()[0].address.port, None if https is None else https.port
 
 
@@ -193,13 +190,7 @@ def inner_origin_port(facility: FacilityConfig) -> int:
     ConfigError
         ``no-xcache`` if the facility file has no cache.
     """
-    if facility.xcache is None:
-        raise _no_cache()
-    return facility.xcache.origin_address.port
-
-
-def _no_cache() -> ConfigError:
-    return ConfigError("no-xcache", "The facility file has no section xcache.")
+    return facility.require_xcache().origin_address.port
 
 
 def _write(layout: Layout, folders: ServerFolders, files: Mapping[str, str]) -> None:
