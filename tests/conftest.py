@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
+# a machine that is busy with other things says nothing about the code: time is measured elsewhere
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
 pytest_plugins = [
     "testbed.browser",
     "testbed.front_end_lab",
