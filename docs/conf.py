@@ -34,7 +34,8 @@ autodoc_typehints = "description"
 
 html_theme = "sphinx_book_theme"
 html_title = "analysis-facility"
-html_static_path = ["images"]
+html_static_path = ["images", "static"]
+html_css_files = ["tables.css"]
 html_theme_options = {"show_toc_level": 2, "use_download_button": False}
 
 

@@ -71,7 +71,13 @@ def test_every_trait_stands_on_the_page_with_its_default() -> None:
     assert set(told) == OURS
     for name, row in told.items():
         assert row[1].strip("`") == repr(getattr(authenticator, name)), name
-        assert row[2].strip("`") in {"", *Identity.model_fields}
+
+
+def test_keys_of_the_facility_file_are_those_of_its_model() -> None:
+    text = section("Settings")
+    named = text[text.index("below `identity:`") : text.index("All others")]
+    keys = set(re.findall(r"`(\w+)`", named)) - {"token_audiences", "token_services"}
+    assert keys == set(Identity.model_fields) & (OURS | {"audiences", "services"})
 
 
 def test_every_trait_stands_in_the_reference_with_its_default(generate: Any) -> None:
