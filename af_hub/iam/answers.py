@@ -8,20 +8,24 @@ not be mixed up: the first logs one person out, the second must log out nobody.
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, quote_plus
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, SessionOver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _TOKEN_LIKE: Final = re.compile(r"[A-Za-z0-9_\-+/=.~]{24,}")
 _AUP: Final = re.compile(r"\bsign(?:ed)? (?:the )?AUP\b", re.IGNORECASE)
-# the last: what a provider on Authlib (Canaille) says of a locked account, as invalid_request
-_INACTIVE: Final = re.compile(
-    r"\bnot active\b|\bdisabled\b|\bsuspended\b|\bno 'user' for this token\b", re.IGNORECASE
-)
+_INACTIVE: Final = re.compile(r"\bnot active\b|\bdisabled\b|\bsuspended\b", re.IGNORECASE)
+
+_REMOVED: Final = "[removed]"
+
+_SHORTEST: Final = 6
+"""Characters of what is hidden by its value; INDIGO IAM's authorization codes have six."""
 
 LOGIN_OVER: Final = "login-over"
 
@@ -34,8 +38,29 @@ def scrub(text: object, limit: int = 200) -> str:
     >>> scrub("Invalid refresh token: eyJhbGciOiJub25lIn0.eyJqdGkiOiI0MiJ9.")
     'Invalid refresh token: [removed]'
     """
-    line = " ".join(_TOKEN_LIKE.sub("[removed]", str(text)[:10_000]).split())
+    line = " ".join(_TOKEN_LIKE.sub(_REMOVED, str(text)[:10_000]).split())
     return "".join(character for character in line if character.isprintable())[:limit]
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Return text in which none of the secrets stands, nor in the forms that HTTP gives them.
+
+    A provider may repeat what it was sent, and not all of that looks like a token: codes are
+    short, and a client secret can be any words.
+
+    Examples
+    --------
+    >>> without("no authorization code found for value aB3xY9", ["aB3xY9"])
+    'no authorization code found for value [removed]'
+    """
+    forms: set[str] = set()
+    for secret in secrets:
+        encoded = base64.b64encode(secret.encode()).decode()
+        forms |= {secret, quote(secret, safe=""), quote_plus(secret), encoded}
+    for form in sorted(forms, key=len, reverse=True):
+        if len(form) >= _SHORTEST:
+            text = text.replace(form, _REMOVED)
+    return text
 
 
 def _quoted(text: str) -> str:
@@ -43,7 +68,7 @@ def _quoted(text: str) -> str:
     return f"It says: {scrub(text)}"
 
 
-def error_of(status: int, body: Mapping[str, Any]) -> AFError:
+def error_of(status: int, body: Mapping[str, Any], sent: Iterable[str] = ()) -> AFError:
     """Return the exception for a refusal of the token endpoint.
 
     Parameters
@@ -52,9 +77,12 @@ def error_of(status: int, body: Mapping[str, Any]) -> AFError:
         HTTP status, 4xx.
     body
         The JSON object, possibly empty.
+    sent
+        Secrets of the request, which the answer may repeat.
     """
-    code = str(body.get("error", ""))[:60]
-    description = str(body.get("error_description", ""))[:10_000]
+    secrets = tuple(sent)
+    code = without(str(body.get("error", "")), secrets)[:60]
+    description = without(str(body.get("error_description", "")), secrets)[:10_000]
     if _AUP.search(description):
         return SessionOver(
             "aup-not-signed",
@@ -62,7 +90,7 @@ def error_of(status: int, body: Mapping[str, Any]) -> AFError:
             f"Log in there, sign it, and come back. {_quoted(description)}",
             scrub(description),
         )
-    if code in {"unauthorized", "invalid_request"} and _INACTIVE.search(description):
+    if code == "unauthorized" and _INACTIVE.search(description):
         return SessionOver(
             "account-disabled",
             "Your account at the identity provider is not active. "

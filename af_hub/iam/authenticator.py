@@ -14,11 +14,12 @@ from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.broker import Audience, Broker
 from af_hub.iam.groups import matches_any, stored
 from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
-from af_hub.iam.login import CallbackHandler, LoginHandler, LogoutHandler
+from af_hub.iam.login import CallbackHandler, LoginHandler
+from af_hub.iam.logout import LogoutHandler, end_login
 from af_hub.iam.names import hub_name, same_issuer
 from af_hub.iam.observed import Observed
 from af_hub.iam.pace import Pace, spread
-from af_hub.iam.pages import keeps_working
+from af_hub.iam.pages import Ended, keeps_working
 from af_hub.iam.session import Login, Sessions, pin_of
 from af_hub.spawner.refusals import start_refused
 
@@ -248,23 +249,11 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
 
     # --- logout ---
 
-    async def end_login(self, user: Any) -> bool:
-        """Forget a login and revoke its tokens; tell whether they were revoked.
-
-        Raises
-        ------
-        IAMUnavailable
-            The identity provider did not answer; the hub has forgotten the tokens all the same.
-        """
-        brokered = self.broker.forget(user)
-        login = await self.sessions.forget(user)
-        if login is None or not self.revoke_on_logout:
-            return False
-        # the refresh token first: with IAM its access tokens die with it
-        first = login.refresh_token or login.access_token
-        for token in (first, *brokered):
-            await self.endpoint.revoke(token)
-        return True
+    async def end_login(self, user: Any) -> Ended:
+        """Forget a login, revoke its tokens if `revoke_on_logout`, tell what that achieved."""
+        return await end_login(
+            user, self.sessions, self.broker, self.endpoint, revoke=self.revoke_on_logout
+        )
 
 
 async def _awaited(value: Any) -> Any:

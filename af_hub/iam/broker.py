@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from af_hub.errors import AFError, IAMUnavailable, Refusal, SessionOver
+from af_hub.iam.names import issuer_of
 from af_hub.iam.scopes import covered, narrowed
-from af_hub.iam.tokens import issuer_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -128,6 +129,7 @@ class Broker:
         self._issuer = issuer
         self._cache: dict[_Key, Brokered] = {}
         self._former: dict[str, list[Brokered]] = {}
+        self._logouts: Counter[str] = Counter()
         self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
     async def token(self, user: HubUser, name: str, scope: str = "") -> Brokered:
@@ -173,14 +175,20 @@ class Broker:
                     return old
                 raise
 
-    def forget(self, user: HubUser) -> list[Secret]:
-        """Drop a user's tokens and return those that still live."""
+    def forget(self, user: HubUser) -> list[Brokered]:
+        """Drop a user's tokens and return those that still live.
+
+        Call it when the login is gone: tokens that are being made at this moment are then given
+        to nobody.
+        """
         now = time.time()
+        self._logouts[user.name] += 1
         gone = [self._cache.pop(key) for key in list(self._cache) if key[0] == user.name]
         gone += self._former.pop(user.name, [])
-        return [one.access_token for one in gone if one.expires_at > now]
+        return [one for one in gone if one.expires_at > now]
 
     async def _token(self, user: HubUser, key: _Key, audience: Audience) -> Brokered:
+        logouts = self._logouts[user.name]
         login = await self._login(user)
         old = self._cache.get(key)
         if (
@@ -192,6 +200,9 @@ class Broker:
         if old is None and key[2] != audience.scope:
             self._check_count(key)
         answer = await self._make(user, login, replace(audience, scope=key[2]))
+        if logouts != self._logouts[user.name]:
+            await self._endpoint.revoke(answer.access_token)
+            raise SessionOver("login-missing", "You are not logged in. Please log in again.")
         now = time.time()
         made = Brokered(
             access_token=answer.access_token,

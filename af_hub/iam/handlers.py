@@ -12,6 +12,7 @@ from tornado import web
 
 from af_hub.errors import AFError, Refusal
 from af_hub.iam.answers import scrub
+from af_hub.iam.quiet import QuietLog
 from af_hub.iam.scopes import TOKEN_SCOPE, service_scope
 from af_hub.servers import server_of
 
@@ -33,7 +34,7 @@ class APIError(web.HTTPError):
         self.error = error
 
 
-class TokenHandler(APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
+class TokenHandler(QuietLog, APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
     """What both ways to the broker share."""
 
     def set_default_headers(self) -> None:
@@ -47,9 +48,9 @@ class TokenHandler(APIHandler):  # type: ignore[misc]  # JupyterHub is untyped
         error = kwargs.get("exc_info", (None, None))[1]
         if isinstance(error, APIError):
             code, message = error.error.code, error.error.message
-            self._audit_refusal(code)
         else:
             code, message = f"http-{status_code}", self._reason
+        self._audit_refusal(code)
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps({"code": code, "message": message}))

@@ -1,17 +1,14 @@
-"""Pages of login and logout, on those of OAuthenticator."""
+"""Pages of the login, on those of OAuthenticator."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
 from oauthenticator.oauth2 import (
     OAuthCallbackHandler,
     OAuthLoginHandler,
-    OAuthLogoutHandler,
     _deserialize_state,
     _serialize_state,
 )
@@ -20,18 +17,14 @@ from tornado import web
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.answers import scrub
 from af_hub.iam.names import same_issuer
-from af_hub.iam.pages import PageError, PanelHandler, keeps_working, logged_out
+from af_hub.iam.pages import PageError, PanelHandler, keeps_working
+from af_hub.iam.quiet import QuietLog
 
 if TYPE_CHECKING:
-    from jupyterhub.user import User
-
     from af_hub.iam.session import Login
 
 _LONGEST_NEXT = 1500
 """Characters of ``next``: it travels in a cookie, of which browsers keep 4096 bytes."""
-
-_REVOKE_TIMEOUT = 5.0
-"""Seconds that a logout waits for the identity provider."""
 
 
 class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OAuthenticator is untyped
@@ -92,20 +85,11 @@ class LoginHandler(PanelHandler, OAuthLoginHandler):  # type: ignore[misc]  # OA
         return path if usable else None
 
 
-class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+class CallbackHandler(QuietLog, PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Takes the browser back, with error pages that say what to do and hold no token."""
 
     verified: tuple[str, Login] | None = None
     """Name and login of who logs in, once the identity provider's answer is verified."""
-
-    def _request_summary(self) -> str:
-        """Leave the query out of tornado's log line for a refusal: the code is in it."""
-        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
-
-    def _log(self) -> None:
-        """Leave the query out of the access log, too: JupyterHub hides only some values."""
-        self.request.uri = self.request.path
-        super()._log()
 
     def login_state(self) -> dict[str, Any]:
         """Return what `LoginHandler` put into the browser's cookie."""
@@ -185,47 +169,4 @@ class CallbackHandler(PanelHandler, OAuthCallbackHandler):  # type: ignore[misc]
             username=self.verified[0] if self.verified else None,
             by="browser",
             address=self.request.remote_ip,
-        )
-
-
-class LogoutHandler(PanelHandler, OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator is untyped
-    """Forgets the tokens, ends them at the identity provider, and says what may live on."""
-
-    _revoked = False
-
-    async def handle_logout(self) -> None:
-        """Wipe and revoke; an identity provider that is away does not stop a logout."""
-        await super().handle_logout()
-        user = self.current_user
-        if user is None:
-            return
-        await self._end_login(user)
-        self.authenticator.audit.logged_out(user.name, revoked=self._revoked)
-
-    async def _end_login(self, user: User) -> None:
-        if not self.authenticator.enable_auth_state:
-            return
-        try:
-            async with asyncio.timeout(_REVOKE_TIMEOUT):
-                self._revoked = await self.authenticator.end_login(user)
-        except (AFError, TimeoutError) as error:
-            self.log.warning("tokens of %s could not be revoked: %s", user.name, error)
-
-    async def render_logout_page(self) -> None:
-        """Show the page, or go where ``logout_redirect_url`` says."""
-        if self.authenticator.logout_redirect_url:
-            self.redirect(self.authenticator.logout_redirect_url)
-            return
-        try:
-            endpoints = await self.authenticator.provider.endpoints()
-            # INDIGO IAM has no end_session_endpoint, but a page beside /authorize
-            iam_logout_url = urljoin(endpoints.authorize, "logout")
-        except IAMUnavailable:
-            iam_logout_url = ""
-        await self.show(
-            logged_out(
-                revoked=self._revoked,
-                login_url=self.settings["login_url"],
-                provider_url=iam_logout_url,
-            )
         )

@@ -108,13 +108,36 @@ class PanelHandler(BaseHandler):  # type: ignore[misc]  # untyped upstream
         self.finish(await self.render_template(_NAME, panel=panel))
 
 
-def logged_out(*, revoked: bool, login_url: str, provider_url: str) -> Panel:
-    """Say what a logout has ended and what may live on.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a logout achieved.
 
     Parameters
     ----------
     revoked
         Whether the identity provider has ended the tokens.
+    until
+        When the last access token ends that may still be used somewhere, seconds since the
+        epoch: any of the user's where they were not revoked; else those that servers got, which
+        storage may accept without asking the provider. 0 = there is none.
+    code
+        Why revoking failed; empty if it did not, or was not tried.
+    """
+
+    revoked: bool = False
+    until: float = 0.0
+    code: str = ""
+
+
+def logged_out(ended: Ended, *, now: float, login_url: str, provider_url: str) -> Panel:
+    """Say what a logout has ended and what may live on.
+
+    Parameters
+    ----------
+    ended
+        What was achieved.
+    now
+        The time, seconds since the epoch.
     login_url
         The hub's login.
     provider_url
@@ -125,10 +148,22 @@ def logged_out(*, revoked: bool, login_url: str, provider_url: str) -> Panel:
     Panel
         The page.
     """
-    forgotten = "The facility has forgotten your tokens"
-    sentences = [f"{forgotten} and has ended them at the identity provider."]
-    if not revoked:
-        sentences = [f"{forgotten}."]
+    first = "The facility has forgotten your tokens."
+    if ended.revoked:
+        first = (
+            "The facility has forgotten your tokens and has ended them at the identity provider."
+        )
+    elif ended.code:
+        first = (
+            "The facility has forgotten your tokens, but could not end them at the identity "
+            "provider, which did not do as it was asked."
+        )
+    sentences = [first]
+    if ended.until > now:
+        sentences.append(
+            "Copies that your servers hold may still open data, "
+            f"but no later than {_clock(ended.until)}."
+        )
     link = None
     if provider_url:
         sentences.append("You may still be logged in at the identity provider itself.")
@@ -139,6 +174,7 @@ def logged_out(*, revoked: bool, login_url: str, provider_url: str) -> Panel:
         sentences=tuple(sentences),
         button=Link(login_url, "Log in again"),
         link=link,
+        code=ended.code,
     )
 
 
@@ -152,13 +188,15 @@ def keeps_working(error: IAMUnavailable, until: float) -> IAMUnavailable:
     until
         When the login ends if it stays so, seconds since the epoch.
     """
-    moment = datetime.fromtimestamp(until, UTC)
     return IAMUnavailable(
         error.code,
-        f"{error.message} You stay logged in and your servers keep working "
-        f"until {moment:%H:%M} UTC.",
+        f"{error.message} You stay logged in and your servers keep working until {_clock(until)}.",
         error.detail,
     )
+
+
+def _clock(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%H:%M} UTC"
 
 
 def _title(error: AFError) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from traitlets import Float, default
 
+from af_hub.errors import IAMUnavailable
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
 from af_hub.iam.pace import RATE
@@ -93,5 +94,15 @@ class Provider(IAMTraits):
 
     def _secret(self) -> Secret:
         if self.client_secret_file:
-            return Secret(Path(self.client_secret_file).read_text(encoding="utf-8").strip())
+            try:
+                text = Path(self.client_secret_file).read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                # no reason to end anybody's login
+                raise IAMUnavailable(
+                    "client-secret-file",
+                    "This facility cannot read its own secret for the identity provider. "
+                    "Please tell the facility's support.",
+                    f"client_secret_file: {type(error).__name__}",
+                ) from None
+            return Secret(text.strip())
         return Secret(self.client_secret)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from af_hub.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from af_hub.errors import AFError
     from af_hub.iam.discovery import Issuer
     from af_hub.iam.http import IAMHttp, Reply
 
@@ -28,6 +28,9 @@ _PURPOSES: Final = {
     EXCHANGE: "exchange",
 }
 """Names of the grants in metrics."""
+
+_SECRET_FIELDS: Final = ("code", "code_verifier", "refresh_token", "subject_token", "token")
+"""Fields of our forms that no log or page may show."""
 
 _UNKNOWN_LIFETIME: Final = 300.0
 """Seconds that a token is trusted whose lifetime the provider does not tell."""
@@ -193,11 +196,22 @@ class TokenEndpoint:
         }
         return await self._ask(form, asked=scope)
 
-    async def revoke(self, token: Secret) -> None:
-        """Revoke a token (RFC 7009); does nothing where the provider has no such endpoint."""
+    async def revoke(self, token: Secret) -> bool:
+        """Revoke a token (RFC 7009); False where the provider has no such endpoint.
+
+        Raises
+        ------
+        AFError
+            The provider did not answer, or refused: the token lives on.
+        """
         endpoints = await self._issuer.endpoints()
-        if endpoints.revoke:
-            await self._post(endpoints.revoke, {"token": token.reveal()}, "revoke")
+        if not endpoints.revoke:
+            return False
+        form = {"token": token.reveal()}
+        reply = await self._post(endpoints.revoke, form, "revoke")
+        if reply.status != 200:
+            raise self._refused(reply, form)
+        return True
 
     async def userinfo(self, access_token: Secret, *, sub: str) -> dict[str, Any]:
         """Return the claims of /userinfo; empty where the provider has none.
@@ -246,8 +260,17 @@ class TokenEndpoint:
         now = time.time()
         reply = await self._post(endpoints.token, form, _PURPOSES[form["grant_type"]])
         if reply.status != 200:
-            raise error_of(reply.status, _object(reply.body))
+            raise self._refused(reply, form)
         return TokenAnswer.parse(reply.json(), asked=asked, now=now)
+
+    def _refused(self, reply: Reply, form: Mapping[str, str]) -> AFError:
+        secret = self._secret().reveal()
+        sent = [form[name] for name in _SECRET_FIELDS if name in form]
+        return error_of(
+            reply.status,
+            _object(reply.body),
+            [*sent, secret, f"{self._client_id}:{secret}"],
+        )
 
     async def _post(self, url: str, form: dict[str, str], purpose: str) -> Reply:
         secret = self._secret()
@@ -257,21 +280,6 @@ class TokenEndpoint:
             )
         client = {"client_id": self._client_id, "client_secret": secret.reveal()}
         return await self._http.post(url, form | client, purpose=purpose)
-
-
-def issuer_of(token: Secret) -> str:
-    """Return ``iss`` of an access token without verifying it; empty if it is no JWT.
-
-    Used only to tell what form of the issuer the provider writes into access tokens, never to
-    decide anything: the token has just come from the provider over TLS.
-    """
-    try:
-        payload = token.reveal().split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        issuer = claims.get("iss")
-    except (IndexError, ValueError, AttributeError, RecursionError):
-        return ""
-    return issuer if isinstance(issuer, str) else ""
 
 
 def _token(body: Mapping[str, Any], name: str) -> Secret | None:

@@ -14,7 +14,7 @@ from af_hub.facility.profiles import Profile
 from af_hub.spawner import form, policy
 from af_hub.spawner.catalogue import visible
 from af_hub.spawner.options import options_from_fields, options_from_query, read_options
-from af_hub.spawner.refusals import SpawnRefused, start_refused
+from af_hub.spawner.refusals import request_refused, start_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,14 +174,14 @@ class ProfiledSpawner(LoggingConfigurable):
         try:
             return options_from_query(query_data)
         except Refusal as refusal:
-            raise SpawnRefused(refusal) from None
+            raise request_refused(self, refusal) from None
 
     def _read_form(self, fields: dict[str, list[str]]) -> dict[str, str | int]:
         """Read the fields of the page."""
         try:
             return options_from_fields(fields)
         except Refusal as refusal:
-            raise SpawnRefused(refusal) from None
+            raise request_refused(self, refusal) from None
 
     async def _render_form(self) -> str:
         """Render the page's cards for this user."""

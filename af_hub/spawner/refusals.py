@@ -68,6 +68,24 @@ def start_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
     if _SpawnException is None and spawner.handler is not None:
         settings = spawner.handler.settings
         settings["failure_count"] = settings.get("failure_count", 0) - 1
+    return request_refused(spawner, refusal)
+
+
+def request_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
+    """Make the exception that ends a request before JupyterHub begins a start, and audit it.
+
+    Parameters
+    ----------
+    spawner
+        What would have been started.
+    refusal
+        What is wrong with the request.
+
+    Returns
+    -------
+    SpawnRefused
+        To be raised.
+    """
     # the events of `IAMAuthenticator`; beside another authenticator, lines of the hub's log
     audit = getattr(getattr(spawner, "authenticator", None), "audit", None) or Audit()
     name = spawner.user.name

@@ -26,8 +26,8 @@ What there is, is in `af_hub.embedded.iam.switches`. `Switches`: ``faults``, ``s
 ``spoil_signature``, ``id_token_header``, and changes to ``id_token``, ``access_token``,
 ``userinfo``, ``discovery``, ``token_answer``. `Fault`: ``at`` (any, discovery, jwk, token,
 userinfo, revoke, introspect, devicecode, authorize, device), ``kind`` (status, slow, hang, drop,
-lost, cut, garbage), ``grant``, ``times``, ``skip``, ``percent``, ``status``, ``retry_after``,
-``seconds``, ``body``, ``repeat``, ``content_type``.
+lost, cut, garbage, echo), ``grant``, ``times``, ``skip``, ``percent``, ``status``, ``retry_after``,
+``seconds``, ``body``, ``repeat``, ``content_type``, ``error``.
 
 `IAM.calls` returns the calls that came since `IAM.forget_calls` (endpoint, grant type, status or
 0 for no answer, fault, time): ``len(iam.calls("token", grant="refresh_token"))``.

@@ -139,9 +139,8 @@ class PlainHub:
 
     def start(self) -> None:
         """Start it (again) on the same database."""
-        environment = {
-            name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ
-        }
+        names = ("PATH", "HOME", "LANG", "PYTHONPATH")
+        environment = {name: os.environ[name] for name in names if name in os.environ}
         with (self.root / "hub.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterhub", "-f", str(self.root / "config.py")],

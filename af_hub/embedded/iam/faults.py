@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ class Faulty:
             return self._app(environ, note_and_start)
         if fault.kind == "cut":
             return _half(self._app(environ, note_and_start))
+        if fault.kind == "echo":
+            return _echo(environ, fault, note_and_start)
         if fault.kind in {"status", "garbage"}:
             return _made_up(fault, note_and_start)
         self._no_answer(environ, at, grant, fault)
@@ -94,6 +97,23 @@ def _made_up(fault: Fault, start_response: Callable[..., Any]) -> Iterator[bytes
     return (body for _ in range(fault.repeat))
 
 
+def _echo(
+    environ: dict[str, Any], fault: Fault, start_response: Callable[..., Any]
+) -> Iterator[bytes]:
+    sent = parse_qs(_body_of(environ).decode("latin-1"))
+    words = [fault.body, environ.get("HTTP_AUTHORIZATION", "")]
+    words += [value for values in sent.values() for value in values]
+    text = " ".join(word for word in words if word)
+    body = json.dumps({"error": fault.error, "error_description": text}).encode()
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        ("WWW-Authenticate", f'Bearer error="{fault.error}", error_description="{text}"'),
+    ]
+    start_response(f"{fault.status} Fault", headers)
+    return iter([body])
+
+
 def _half(body: Iterable[bytes]) -> Iterator[bytes]:
     whole = b"".join(body)
     yield whole[: len(whole) // 2]
@@ -101,11 +121,15 @@ def _half(body: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _grant_of(environ: dict[str, Any]) -> str:
-    """Return the grant type of a form, and put the form back for the door."""
+    form: dict[str, list[str]] = parse_qs(_body_of(environ).decode("latin-1"))
+    return form.get("grant_type", [""])[0][:128]
+
+
+def _body_of(environ: dict[str, Any]) -> bytes:
+    """Return what was posted, and put it back for the door."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if not 0 < length <= _BODY_LIMIT:
-        return ""
-    body = environ["wsgi.input"].read(length)
+        return b""
+    body: bytes = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = io.BytesIO(body)
-    form: dict[str, list[str]] = parse_qs(body.decode("latin-1"))
-    return form.get("grant_type", [""])[0][:128]
+    return body

@@ -29,7 +29,7 @@ Endpoint = Literal[
     "authorize",
     "device",
 ]
-Kind = Literal["status", "slow", "hang", "drop", "lost", "cut", "garbage"]
+Kind = Literal["status", "slow", "hang", "drop", "lost", "cut", "garbage", "echo"]
 Algorithm = Literal["RS256", "ES256", "HS256", "none"]
 
 PATHS: Final[dict[str, Endpoint]] = {
@@ -58,6 +58,8 @@ class Fault(_Model):
     ends. ``drop``: the connection ends, nothing was processed. ``lost``: processed, but the
     connection ends before the answer. ``cut``: processed, and half of the body is sent.
     ``garbage``: `body`, with a good status, in place of an answer; not processed.
+    ``echo``: a refusal with `status` and `error`, whose description and header repeat all that
+    was sent, secrets too; not processed.
     """
 
     at: Endpoint = "token"
@@ -82,6 +84,7 @@ class Fault(_Model):
     """How many times `body` is sent, for answers without end."""
 
     content_type: str = "application/json"
+    error: str = "invalid_request"
 
 
 class Switches(_Model):

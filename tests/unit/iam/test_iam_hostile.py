@@ -20,9 +20,9 @@ from jwt.algorithms import ECAlgorithm
 from af_hub.errors import AFError, IdentityError
 from af_hub.iam.answers import error_of
 from af_hub.iam.claims import PROFILES, identity_of
-from af_hub.iam.names import hub_name, names_of
+from af_hub.iam.names import hub_name, issuer_of, names_of
 from af_hub.iam.session import Login
-from af_hub.iam.tokens import TokenAnswer, issuer_of
+from af_hub.iam.tokens import TokenAnswer
 from af_hub.iam.verify import verify_id_token, verify_userinfo
 
 if TYPE_CHECKING:
