@@ -16,6 +16,7 @@ pytest_plugins = [
     "testbed.iam_hub",
     "testbed.clock_hub",
     "testbed.oidc_hub",
+    "testbed.canaille",
     "testbed.storage",
     "testbed.network",
     "testbed.xrootd",

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _TOKEN_LIKE: Final = re.compile(r"[A-Za-z0-9_\-+/=.~]{24,}")
 _AUP: Final = re.compile(r"\bsign(?:ed)? (?:the )?AUP\b", re.IGNORECASE)
-_INACTIVE: Final = re.compile(r"\bnot active\b|\bdisabled\b|\bsuspended\b", re.IGNORECASE)
+# the last: what a provider on Authlib (Canaille) says of a locked account, as invalid_request
+_INACTIVE: Final = re.compile(
+    r"\bnot active\b|\bdisabled\b|\bsuspended\b|\bno 'user' for this token\b", re.IGNORECASE
+)
 
 _REMOVED: Final = "[removed]"
 
@@ -90,7 +93,7 @@ def error_of(status: int, body: Mapping[str, Any], sent: Iterable[str] = ()) -> 
             f"Log in there, sign it, and come back. {_quoted(description)}",
             scrub(description),
         )
-    if code == "unauthorized" and _INACTIVE.search(description):
+    if code in {"unauthorized", "invalid_request"} and _INACTIVE.search(description):
         return SessionOver(
             "account-disabled",
             "Your account at the identity provider is not active. "

@@ -210,6 +210,21 @@ def test_names_never_crash_when_text_is_arbitrary(iss: str, sub: str) -> None:
             "account-disabled",
         ),
         (
+            400,
+            {
+                "error": "invalid_request",
+                "error_description": "There is no 'user' for this token.",
+            },
+            SessionOver,
+            "account-disabled",
+        ),
+        (
+            400,
+            {"error": "invalid_request", "error_description": "Missing 'refresh_token'"},
+            IAMUnavailable,
+            "iam-refused-hub",
+        ),
+        (
             401,
             {"error": "unauthorized", "error_description": "Bad credentials"},
             IAMUnavailable,
