@@ -19,6 +19,8 @@ def test_login_is_refused_before_a_token_is_sent_when_a_client_has_no_tls(xcache
     stack = xcache.stack
     with socket.create_connection(("127.0.0.1", stack.port), timeout=60) as line:
         client = PlainClient(line)
+        # data, too: they may have connections of their own
+        assert client.tls_for == {"login", "data"}
         assert client.log_in().error == TLS_REQUIRED
         # nor does it help to show one all the same
         assert client.send_token(stack.token()).error is not None

@@ -20,6 +20,9 @@ ERROR = 4003
 TLS_REQUIRED: Final = 3028
 """``kXR_TLSRequired``."""
 
+TLS_FOR: Final = {"data": 0x01000000, "login": 0x04000000}
+"""``kXR_tlsData`` and ``kXR_tlsLogin``: for what a server wants TLS."""
+
 
 @dataclass(frozen=True)
 class Said:
@@ -49,6 +52,11 @@ class PlainClient:
     ----------
     line
         Connected to a server.
+
+    Attributes
+    ----------
+    tls_for
+        Those of `TLS_FOR` for which the server wants TLS.
     """
 
     def __init__(self, line: socket.socket) -> None:
@@ -56,7 +64,9 @@ class PlainClient:
         line.sendall(HELLO)
         self._answer()
         # protocol 5.2, no flag: neither able nor willing to use TLS
-        self.protocol = self._ask(PROTOCOL, struct.pack("!i12x", 0x520))
+        said = self._ask(PROTOCOL, struct.pack("!i12x", 0x520))
+        flags = int.from_bytes(said.body[4:8])
+        self.tls_for = {name for name, flag in TLS_FOR.items() if flags & flag}
 
     def log_in(self) -> Said:
         """Say who is there; a server with a security protocol answers which."""
