@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import redirect, request
 
@@ -54,7 +54,9 @@ class Consent:
         if request.method == "POST" and self._pages.form_is_ours():
             self._provider.store.sign_policy(person.sub)
             return redirect(target(), 303)
-        return self._ask("Please read and sign the acceptable use policy.", text, ("Sign",))
+        return self._ask(
+            "Please read and sign the acceptable use policy.", ("Sign",), text=text, title="Policy"
+        )
 
     def device(self) -> Response:
         """Ask for the code on the device, then whether its login is wanted."""
@@ -67,29 +69,42 @@ class Consent:
                 400 if wrong else 200,
                 action="/device",
                 method="get",
-                text="Type the code that your device shows.",
                 ask_code=True,
                 buttons=("Continue",),
+                **self._about(),
             )
         person = self._pages.person()
         approved = request.form.get("button") == "Approve"
         if request.method != "POST":
-            text = f"{credential.client_id} asks for: {credential.scope}"
-            return self._ask("Is this login yours?", text, ("Approve", "Deny"))
+            # whoever was sent a link has to see that it is not the code of a device at hand
+            facts = (("Application", credential.client_id), ("Code", credential.user_code))
+            return self._ask(
+                "Does your device show this code? If not, somebody else wants your login: deny.",
+                ("Approve", "Deny"),
+                facts=facts,
+                scopes=credential.scope.split(),
+                **self._about(),
+            )
         if person is None or not self._pages.form_is_ours():
-            return self._pages.show("ask.html", _TOO_LONG, 400, form=False)
+            return self._pages.show("ask.html", _TOO_LONG, 400, form=False, **self._about())
         if approved or self._provider.control.switches().standard_device_flow:
             # else the real IAM forgets that somebody said no: the device goes on waiting
             self._provider.devices.decide(credential, person, approved=approved)
         done = "Your device is logged in." if approved else "Your device is not logged in."
-        return self._pages.show("ask.html", done, form=False)
+        done += " You may close this page."
+        return self._pages.show("ask.html", done, form=False, **self._about())
 
-    def _ask(self, message: str, text: str, buttons: tuple[str, ...]) -> Response:
+    def _about(self) -> dict[str, Any]:
+        person = self._pages.person()
+        links = (("/logout", "Log out"),)
+        return {"title": "Device", "who": person.username if person else "", "links": links}
+
+    def _ask(self, message: str, buttons: tuple[str, ...], **values: Any) -> Response:
         return self._pages.show(
             "ask.html",
             message,
             action=f"{request.path}?{query()}",
             method="post",
-            text=text,
             buttons=buttons,
+            **values,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2 import OAuth2Error
 from flask import Flask, Response, redirect, request
-from markupsafe import escape
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from af_hub.embedded.iam.consent import SIGN, Consent, target
 from af_hub.embedded.iam.pages import Pages, query
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
     from af_hub.embedded.iam.provider import Provider
+
+_IMPOSSIBLE = (
+    "The application asked for a login that cannot be. Go back to it and try again; "
+    "if this page comes again, tell those who run it."
+)
 
 
 def login_app(provider: Provider) -> Flask:
@@ -42,6 +47,7 @@ def login_app(provider: Provider) -> Flask:
     app.add_url_rule("/device", view_func=device, endpoint="device", methods=both)
     app.add_url_rule(SIGN, view_func=consent.policy, endpoint="policy", methods=both)
     app.register_error_handler(ValueError, door.malformed)
+    app.register_error_handler(HTTPException, door.missing)
     app.after_request(_protect)
     return app
 
@@ -63,7 +69,8 @@ class _Door:
         """Say what this is, to somebody who opens the address by hand."""
         person = self._pages.person()
         who = f"You are logged in as {person.username}." if person else "You are not logged in."
-        return self._say(f"This is the identity provider of a demo facility. {who}")
+        door = ("/logout", "Log out") if person else ("/login", "Log in")
+        return self._say(who, title="Home", links=(door, ("/device", "Log a device in")))
 
     def authorize(self) -> BaseResponse:
         """Send a logged-in browser back with a code, show the login form to any other."""
@@ -118,11 +125,21 @@ class _Door:
 
     def end_session(self) -> Response:
         """Change nothing, as the real IAM: no form comes, and a form that is sent ends nothing."""
-        return self._say("This address ends no session. To log out, open /logout.")
+        return self._say(
+            "This address ends no session.", title="Log out", links=(("/logout", "Log out"),)
+        )
+
+    def missing(self, error: HTTPException) -> Response:
+        """Answer what Flask refuses by itself: no such page, method or size."""
+        text = f"{error.name}. {error.description}"
+        answer = self._say(text, error.code or 400, title="Error")
+        if isinstance(error, MethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return answer
 
     def malformed(self, _: ValueError) -> Response:
         """Answer where Authlib would quote a parameter in its sentence, and cannot."""
-        return self._say("The application asked for something impossible.", 400)
+        return self._say(_IMPOSSIBLE, 400, title="Error")
 
     def form(self, message: str, status: int = 200, username: str = "") -> Response:
         """Return the login page."""
@@ -136,16 +153,16 @@ class _Door:
             action=f"{request.path}?{query()}",
         )
 
-    def _say(self, message: str, status: int = 200) -> Response:
-        return self._pages.show("login.html", message, status, form=False)
+    def _say(self, message: str, status: int = 200, **values: Any) -> Response:
+        return self._pages.show("login.html", message, status, form=False, **values)
 
     def _refuse(self, error: Any) -> BaseResponse:
         """Send an error to the callback; a bad client or redirect URI gets a page instead."""
         if error.redirect_uri:
             status, body, headers = error()
             return Response(body, 303 if status == 302 else status, headers)
-        text = str(escape(error.description or error.error))
-        return self._say(f"The application asked for something impossible: {text}", 400)
+        text = f"{_IMPOSSIBLE} The reason: {error.description or error.error}"
+        return self._say(text, 400, title="Error")
 
 
 def _protect(answer: Response) -> Response:

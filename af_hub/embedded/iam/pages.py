@@ -93,7 +93,14 @@ class Pages:
         return answer
 
     def show(
-        self, template: str, message: str, status: int = 200, *, form: bool = True, **values: Any
+        self,
+        template: str,
+        message: str,
+        status: int = 200,
+        *,
+        form: bool = True,
+        title: str = "Log in",
+        **values: Any,
     ) -> Response:
         """Return a page.
 
@@ -107,6 +114,8 @@ class Pages:
             HTTP status; from 400 on the sentence looks like an error.
         form
             Whether the page has its form.
+        title
+            Of the browser's tab.
         values
             What else the template needs.
         """
@@ -116,6 +125,7 @@ class Pages:
             kept = secrets.token_urlsafe(24)
         html = render_template(
             template,
+            title=title,
             message=message,
             failed=status >= 400,
             form=self._seal(kept) if form else "",

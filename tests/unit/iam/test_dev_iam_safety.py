@@ -290,3 +290,22 @@ def test_wrong_secret_is_refused(doors: Doors, way: str, change: str) -> None:
             path, base_url=MACHINE_URL, data=form | {"token": "x"}, headers=headers
         )
         assert (answer.status_code, answer.get_json()["error"]) == (401, "unauthorized")
+
+
+def test_page_of_a_device_shows_what_is_approved(doors: Doors) -> None:
+    given = doors.post("/devicecode", scope="openid wlcg.groups").get_json()
+    assert given
+    browser = doors.browser()
+    path = f"/device?user_code={given['user_code']}"
+    log_in(browser, "alice", path)
+    page = browser.get(path, base_url=LOGIN_URL).text
+    for shown in ("af-hub", given["user_code"], "wlcg.groups", "<b>alice</b>", 'value="Deny"'):
+        assert shown in page
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("PUT", "/authorize")])
+def test_refusal_is_a_page_of_ours(doors: Doors, method: str, path: str) -> None:
+    answer = doors.browser().open(path, method=method, base_url=LOGIN_URL)
+    assert answer.status_code in {404, 405}
+    assert "Development IAM" in answer.text
+    assert ("Allow" in answer.headers) is (method == "PUT")
