@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from af_hub.iam.answers import error_of
 from af_hub.iam.claims import PROFILES, identity_of
 from af_hub.iam.names import hub_name, issuer_of, names_of
 from af_hub.iam.session import Login
+from af_hub.iam.signature import MAX_LENGTH
 from af_hub.iam.tokens import TokenAnswer
 from af_hub.iam.verify import verify_id_token, verify_userinfo
 
@@ -48,7 +50,10 @@ GOOD: dict[str, Any] = {
     "eduperson_entitlement": ["urn:x:group:cms"],
 }
 LONGEST = 0.5
-"""Seconds of CPU for one token, of up to a megabyte; most need a hundredth of that."""
+"""Seconds of CPU for one token. The largest need up to 0.15, most a thousandth of a second."""
+
+FULL = 770_000
+"""Bytes of claims that make a token of nearly `MAX_LENGTH` characters."""
 
 hostile = settings(
     max_examples=int(os.environ.get("AF_EXAMPLES", "300")),
@@ -56,8 +61,10 @@ hostile = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
-# with half characters, which JSON can carry, and which `st.text` leaves out
-_TEXT = st.lists(st.characters() | st.sampled_from("\ud800\udfff"), max_size=20).map("".join)
+# with half characters, which JSON can carry, and which `st.text` leaves out by itself
+_TEXT = st.text(st.characters(exclude_categories=()), max_size=20) | st.text(
+    "\ud800\udfffa", min_size=1, max_size=4
+)
 _NUMBERS = st.integers() | st.floats() | st.sampled_from([10**400, -1, 2**63, 1e308, NOW])
 _SCALARS = st.none() | st.booleans() | _NUMBERS | _TEXT | st.sampled_from(["/cms", "af-hub", "\0"])
 _JSON = st.recursive(
@@ -152,6 +159,43 @@ def test_only_our_errors_come_out_when_signed_claims_are_hostile(
 ) -> None:
     token = signed(HEADER, json.dumps(GOOD | claims).encode())
     bounded(lambda: log_in(answer_with(token), profile))
+
+
+def claims_with(**claims: Any) -> bytes:
+    """Return good claims with changes."""
+    return json.dumps(GOOD | claims).encode()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[" * FULL,
+        b'{"a":' * (FULL // 5),
+        b'{"exp": ' + b"9" * FULL + b"}",
+        b'{"a": "' + b"\\ud800" * (FULL // 6) + b'"}',
+        b'{"a": 1' + b', "a": 1' * (FULL // 8) + b"}",
+        claims_with(aud=[f"a{number:07}" for number in range(FULL // 13)]),
+        claims_with(sub="a" * FULL),
+        claims_with(name="a" * FULL),
+        claims_with(preferred_username="a" * FULL),
+        claims_with(**{"wlcg.groups": ["/a" * (FULL // 2)]}),
+        claims_with(**{"wlcg.groups": [f"/a{number:07}" for number in range(FULL // 14)]}),
+        claims_with(**{"wlcg.groups": ["/cms"] * (FULL // 8)}),
+    ],
+    ids=range(12),
+)
+def test_tokens_are_read_in_bounded_time_when_they_are_as_large_as_can_be(payload: bytes) -> None:
+    token = signed(HEADER, payload)
+    assert 0.9 * MAX_LENGTH < len(token) <= MAX_LENGTH
+    bounded(lambda: log_in(answer_with(token)))
+
+
+def test_login_is_refused_when_the_token_is_too_large() -> None:
+    token = signed(HEADER, claims_with(name="a" * (FULL + 20_000)))
+    assert len(token) > MAX_LENGTH
+    with pytest.raises(IdentityError) as caught:
+        log_in(answer_with(token))
+    assert caught.value.code == "token-malformed"
 
 
 _HEADERS = st.fixed_dictionaries(
