@@ -101,13 +101,32 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_iam(commands: Any) -> None:
-    iam = commands.add_parser("iam", help="start only the development IAM, for a hub of your own")
-    iam.add_argument("--port", type=_port, default=8443, help="port for https (default: 8443)")
-    iam.add_argument(
-        "--login-port", type=_port, default=8080, help="port of the login page (default: 8080)"
+    iam = commands.add_parser(
+        "iam",
+        help="start only the development IAM, for a hub of your own",
+        description="An identity provider with demo users and one client, that behaves as an "
+        "INDIGO IAM does. It is for development: its passwords are public, and it is reachable "
+        "from this machine only. It prints what a hub needs, and runs until Ctrl-C.",
     )
-    iam.add_argument("--data", type=Path, metavar="DIR", help="folder for everything that is kept")
-    iam.add_argument("--client-id", default="af-hub", help="id of the client (default: af-hub)")
+    iam.add_argument(
+        "--port", type=_port, default=8443, metavar="N", help="port for https (default: 8443)"
+    )
+    iam.add_argument(
+        "--login-port",
+        type=_port,
+        default=8080,
+        metavar="N",
+        help="port of the login page (default: 8080)",
+    )
+    iam.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder for everything that is kept (default: ~/.local/share/analysis-facility-iam)",
+    )
+    iam.add_argument(
+        "--client-id", default="af-hub", metavar="ID", help="id of the client (default: af-hub)"
+    )
     iam.add_argument(
         "--redirect-uri",
         action="append",
@@ -139,6 +158,12 @@ def _add_iam(commands: Any) -> None:
         help="lifetime of access tokens (default: 3600)",
     )
     iam.add_argument("--policy", metavar="TEXT", help="acceptable use policy that all have to sign")
+    iam.add_argument(
+        "--switches",
+        type=Path,
+        metavar="DIR",
+        help="folder whose switches.json makes it fail, or behave as other providers do",
+    )
     iam.set_defaults(command=_iam)
 
 
@@ -193,6 +218,7 @@ def _iam(options: argparse.Namespace) -> None:
             clear_access_tokens=options.clear_access_tokens,
             access_token_seconds=options.access_token_seconds,
             policy=options.policy,
+            switches=options.switches and options.switches.expanduser().absolute(),
         )
     )
 

@@ -19,6 +19,8 @@ from af_hub.embedded.wiring import LOOPBACK
 from af_hub.errors import SetupError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from af_hub.embedded.iam.config import TokenProfile
     from af_hub.embedded.layout import Layout
 
@@ -50,6 +52,9 @@ class AloneOptions:
         Lifetime of its access tokens.
     policy
         Text that everybody has to sign; None means no text.
+    switches
+        Folder of the switches (`af_hub.embedded.iam.switches`); None means that nothing can be
+        switched.
     """
 
     layout: Layout
@@ -62,6 +67,7 @@ class AloneOptions:
     clear_access_tokens: bool
     access_token_seconds: int
     policy: str | None
+    switches: Path | None = None
 
 
 def run_alone(options: AloneOptions) -> None:
@@ -82,6 +88,8 @@ def run_alone(options: AloneOptions) -> None:
                     f"Port {port} of this machine is taken by another program. "
                     f"Choose another one with {name}.",
                 )
+        if options.switches:
+            options.switches.mkdir(mode=0o700, parents=True, exist_ok=True)
         create_secrets(layout)
         ensure_pki(layout)
         config = _config(options)
@@ -102,6 +110,7 @@ def _config(options: AloneOptions) -> IAMConfig:
         certificate=layout.server_certificate,
         key=layout.server_key,
         data=layout.iam,
+        control=options.switches,
         clients=(
             ClientConfig(
                 client_id=options.client_id,
@@ -137,6 +146,7 @@ def _show(config: IAMConfig, layout: Layout, store: Store) -> None:
         f"Client secret:  in {client.secret_file}",
         *(f"Redirect URI:   {uri}" for uri in client.redirect_uris),
         f"Token profile:  {client.token_profile}",
+        *([f"Switches:       {config.control / 'switches.json'}"] if config.control else []),
         "",
         f"Ready: {config.issuer}.well-known/openid-configuration  (Ctrl-C stops it)",
     ]

@@ -1,21 +1,25 @@
-"""What tests may change in a running development IAM: other providers' ways, faults, the clock.
+"""What may be changed in a running development IAM: other providers' ways, faults, the clock.
 
-There is no door for it: the process reads a file of a folder that its configuration names, and
-notes its calls in another. No facility that ``analysis-facility run`` starts names such a folder.
+There is no door for it: the process reads ``switches.json`` of a folder that its configuration
+names, and notes its calls there in ``calls.jsonl``. Tests name such a folder, and
+``analysis-facility iam --switches``; no facility that ``analysis-facility run`` starts does.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+log = logging.getLogger("af_hub.iam")
 
 Endpoint = Literal[
     "any",
@@ -215,9 +219,14 @@ class Control:
         except FileNotFoundError:
             raw = b"{}"
         if raw != self._raw:
-            self._switches = Switches.model_validate_json(raw)
+            self._raw = raw
+            try:
+                self._switches = Switches.model_validate_json(raw)
+            except ValidationError as error:
+                # it may have been written by hand; what stood before goes on
+                log.warning("switches.json is not right, nothing is switched by it: %s", error)
+                return self._switches
             self._seen = [0] * len(self._switches.faults)
             # a test must see the same run of luck each time
             self._draws = [random.Random(n) for n in range(len(self._seen))]  # noqa: S311
-            self._raw = raw
         return self._switches

@@ -74,6 +74,39 @@ def test_issuer_users_and_a_client_are_shown_and_work(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 15
 
 
+def test_it_fails_on_request_when_it_has_switches(tmp_path: Path) -> None:
+    port, login_port = free_ports(2)
+    folder = tmp_path / "switches"
+    options = [f"--port={port}", f"--login-port={login_port}", f"--data={tmp_path / 'data'}"]
+    options += [f"--switches={folder}"]
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig=TERM", sys.executable, "-m", "af_hub.cli", "iam", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={name: os.environ[name] for name in ("PATH", "HOME")},
+    )
+    assert process.stdout is not None
+    try:
+        shown = ""
+        while not shown.rpartition("\n\n")[2].startswith("Ready:"):
+            line = process.stdout.readline()
+            assert line, shown
+            shown += line
+        assert str(folder / "switches.json") in shown
+        browser = Browser(Layout(tmp_path / "data").ca_bundle)
+        address = f"https://127.0.0.1:{port}/jwk"
+        assert browser.send(address).status == 200
+        wanted = '{"faults": [{"at": "jwk", "status": 502}]}'
+        (folder / "switches.json").write_text(wanted)
+        assert browser.send(address).status == 502
+        assert len((folder / "calls.jsonl").read_text().splitlines()) == 2
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
 def test_sentence_names_the_option_when_a_port_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -355,5 +355,16 @@ def test_control_is_off_by_default_and_reads_at_each_use(tmp_path: Path) -> None
         Switches.model_validate({"unknown": 1})
 
 
+def test_switches_stay_when_the_file_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    control = Control(tmp_path)
+    for text in ('{"skew_seconds": 7}', '{"skew_secnods": 9}', "{"):
+        (tmp_path / "switches.json").write_text(text)
+        assert control.switches().skew_seconds == 7
+        assert control.strike("token", "") is None
+    assert "skew_secnods" in caplog.text
+
+
 def test_claims_change_as_a_mapping_says() -> None:
     assert changed({"a": 1, "b": 2}, {"a": None, "c": 3}) == {"b": 2, "c": 3}
