@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from af_hub.facility.base import FilePath, GroupPattern, Model, Slug, WebAddress
+from af_hub.iam.names import is_encrypted
 
 Scope = Annotated[
     str,
@@ -43,7 +44,8 @@ class Identity(Model):
     """The identity provider (INDIGO IAM or any OpenID Connect issuer) and the group rules."""
 
     issuer: WebAddress
-    """Issuer as in the provider's discovery document; a trailing slash makes no difference here."""
+    """Issuer as in the provider's discovery document: https, or http on loopback. A trailing slash
+    makes no difference here."""
 
     access_token_issuer: WebAddress | None = None
     """``iss`` of access tokens if it differs from the issuer, byte for byte (XRootD, HTCondor and
@@ -84,6 +86,14 @@ class Identity(Model):
 
     services: dict[Slug, Service] = Field(default_factory=dict)
     """Hub services that may get tokens on a user's behalf, by the service's name in JupyterHub."""
+
+    @field_validator("issuer")
+    @classmethod
+    def _encrypted(cls, issuer: str) -> str:
+        """Refuse an issuer whose keys anybody on the way could replace."""
+        if not is_encrypted(issuer):
+            raise ValueError("the identity provider must be reached by https")
+        return issuer
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:

@@ -7,10 +7,9 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from af_hub.errors import IAMUnavailable
-from af_hub.iam.names import same_issuer
+from af_hub.iam.names import is_encrypted, same_issuer
 from af_hub.iam.signature import UnknownKeyError
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ EXPIRE_AFTER: Final = 48 * 3600.0
 
 COOL_DOWN: Final = 30.0
 """Seconds between two tries, so that tokens with invented key ids cannot drive us."""
-
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,15 +218,6 @@ _EXPIRED: Final = (
     "The identity provider has not answered for so long that its keys can no longer be trusted. "
     "Please try again when it is back."
 )
-
-
-def is_encrypted(url: str) -> bool:
-    """Tell whether an address is https, or http on loopback: keys and tokens go there."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 def _address(document: dict[str, Any], name: str, *, optional: bool = False) -> str:

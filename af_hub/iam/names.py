@@ -13,12 +13,14 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from af_hub.errors import IdentityError
 
 if TYPE_CHECKING:
     from af_hub.secret import Secret
 
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _HUB_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
 
 
@@ -62,6 +64,18 @@ def issuer_of(token: Secret) -> str:
     except (IndexError, ValueError, AttributeError, RecursionError):
         return ""
     return issuer if isinstance(issuer, str) else ""
+
+
+def is_encrypted(url: str) -> bool:
+    """Tell whether an issuer's address is https, or http on loopback (WLCG profile 1.3, 4.2).
+
+    Keys come from there and tokens go there.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 def hub_name(username: str) -> str:

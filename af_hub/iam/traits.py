@@ -19,8 +19,8 @@ from traitlets import (
 )
 
 from af_hub.iam.claims import PROFILES
-from af_hub.iam.discovery import is_encrypted
 from af_hub.iam.groups import STORED_LIMIT, check_pattern
+from af_hub.iam.names import is_encrypted
 from af_hub.iam.session_traits import SessionTraits
 from af_hub.iam.signature import ALGORITHMS
 

@@ -74,6 +74,12 @@ storage:
     ]
 
 
+@pytest.mark.parametrize("issuer", ["http://iam.example.org/", "http://10.0.0.1:8080/"])
+def test_issuer_is_refused_when_it_is_not_encrypted(issuer: str) -> None:
+    found = problems(IDENTITY.replace("https://iam.example.org/", issuer))
+    assert found == ["line 3: identity.issuer: the identity provider must be reached by https"]
+
+
 def test_references_are_checked_when_another_section_is_wrong() -> None:
     found = problems(
         IDENTITY
