@@ -11,6 +11,7 @@ from jupyterhub import orm, roles
 from oauthenticator.generic import GenericOAuthenticator
 
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
+from af_hub.iam.backlog import BUSY, Backlog
 from af_hub.iam.broker import Audience, Broker
 from af_hub.iam.groups import matches_any, stored
 from af_hub.iam.handlers import ServerTokenHandler, ServiceTokenHandler
@@ -41,6 +42,11 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
             watch=self.audit,
             pace=Pace(self.max_calls_per_second),
         )
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        """Logins whose renewal has to wait."""
+        return Backlog(self.login_of)
 
     @cached_property
     def broker(self) -> Broker:
@@ -176,6 +182,8 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
             await self.login_of(user)
         except IAMUnavailable as error:
             kept = time.time() < await self.works_until(user)
+            if kept and error.code == BUSY:
+                self.backlog.add(user)
             self.log.warning("%s keeps the login: %s (%s)", user.name, kept, error.code)
             return kept
         except AFError as error:

@@ -32,8 +32,8 @@ class Pace:
     """Gives turns, so that a restarted hub or a provider that comes back meets no herd.
 
     After an outage the logins of all users are due at once; so are those of a course that logged
-    in together. Who gets no turn keeps the login as it is (see `IAMAuthenticator.offline_grace`)
-    and asks again with the next request.
+    in together. Who gets no turn keeps the login as it is (see `IAMAuthenticator.offline_grace`);
+    logins then wait in `af_hub.iam.backlog`, services ask again.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import TYPE_CHECKING
@@ -59,6 +60,25 @@ async def test_load_is_ten_calls_a_second_and_nobody_is_logged_out_when_the_prov
     # the provider notes when it has answered: a slow answer may fall into the next second
     assert max(sum(t <= u < t + 1 for u in moments) for t in moments) <= 12
     assert len(moments) / (moments[-1] - moments[0]) <= 10
+
+
+async def test_everybody_gets_a_new_token_in_turn_when_each_came_once_after_a_restart(
+    hub: Hub,
+) -> None:
+    hub.stop()
+    count = 40  # more than may wait for a turn
+    crowd = add_crowd(hub, count)
+    hub.start()
+    hub.iam.forget_calls()
+    assert set(await get_all(f"{hub.url}/hub/api/user", crowd)) == {(200, "")}
+    deadline = time.monotonic() + 60
+    while refreshes(hub) < count:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    moments = [call.time for call in hub.iam.calls("token")]
+    assert len(moments) == count
+    assert len(moments) / (moments[-1] - moments[0]) <= 10
+    assert hub.log.count("iam-busy") > 0
 
 
 def refreshes(hub: Hub) -> int:
