@@ -10,7 +10,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.figure import Figure, table
 
-NAMES = ("lab_start", "start", "clicks", "zmumu", "data_start", "datasets", "directories")
+NAMES = (
+    "lab_start",
+    "start",
+    "clicks",
+    "zmumu",
+    "data_start",
+    "datasets",
+    "directories",
+    "identity",
+    "identity_herd",
+)
 
 
 def main(arguments: list[str]) -> None:

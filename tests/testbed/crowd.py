@@ -9,10 +9,11 @@ import base64
 import json
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
 from jupyterhub import orm
+from tornado.web import create_signed_value
 
 from af_hub.embedded.iam.records import RefreshToken, fingerprint
 from af_hub.iam.session import Login
@@ -20,10 +21,21 @@ from af_hub.secret import Secret
 from testbed.iam import LOGIN_SCOPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testbed.iam_hub import Hub
 
+COOKIE = "jupyterhub-hub-login"
+"""Name of the hub's cookie."""
 
-def add_crowd(hub: Hub, count: int) -> list[dict[str, str]]:
+
+def add_crowd(
+    hub: Hub,
+    count: int,
+    *,
+    browsers: bool = False,
+    state: Callable[[Login], dict[str, Any]] = Login.to_state,
+) -> list[dict[str, str]]:
     """Give a stopped hub users whose access tokens have just expired.
 
     Parameters
@@ -32,6 +44,10 @@ def add_crowd(hub: Hub, count: int) -> list[dict[str, str]]:
         It has run before, so that it has a database.
     count
         Users.
+    browsers
+        Whether they have browsers, instead of tokens of servers.
+    state
+        Makes the auth_state of a login.
 
     Returns
     -------
@@ -44,6 +60,7 @@ def add_crowd(hub: Hub, count: int) -> list[dict[str, str]]:
     key = json.loads((hub.root / "settings.json").read_text(encoding="utf-8"))["crypt_key"]
     cipher = Fernet(base64.urlsafe_b64encode(bytes.fromhex(key)))
     db = orm.new_session_factory(f"sqlite:///{hub.root}/hub.sqlite")()
+    cookie_secret = bytes.fromhex((hub.root / "cookie-secret").read_text(encoding="ascii"))
     headers = []
     with store.transaction(), db.no_autoflush:
         for number in range(count):
@@ -72,8 +89,13 @@ def add_crowd(hub: Hub, count: int) -> list[dict[str, str]]:
                 checked_at=time.time() - 3600,
             )
             user = orm.User(name=f"crowd-{number}")
-            user.encrypted_auth_state = cipher.encrypt(json.dumps(login.to_state()).encode())
+            user.encrypted_auth_state = cipher.encrypt(json.dumps(state(login)).encode())
+            user.cookie_id = secrets.token_hex(16)
             db.add(user)
+            if browsers:
+                cookie = create_signed_value(cookie_secret, COOKIE, user.cookie_id).decode()
+                headers.append({"Cookie": f"{COOKIE}={cookie}"})
+                continue
             token = orm.APIToken(client_id="jupyterhub", scopes=["inherit"], note="")
             token.generated = True  # its hash is a quick one then
             token.token = api
