@@ -207,6 +207,9 @@ def plain(text: str) -> str:
     return re.sub(r":\w+:(?=`)|`([^`<]+?)(?: <[^>]+>)?`_+", r"\1", text)
 
 
+WIDEST = 50
+"""Characters of a default; a longer one is shown by its beginning."""
+
 FROM_ENVIRONMENT = {
     "authorize_url",
     "client_id",
@@ -230,7 +233,8 @@ def inherited_table(cls: Any, names: list[str]) -> list[str]:
         value = "" if name in FROM_ENVIRONMENT and not ours else getattr(made, name)
         meaning = cell(plain(trait.help.strip().split("\n\n")[0]))
         package = trait.this_class.__module__.split(".")[0]
-        lines.append(f"| `{name}` | `{cell(repr(value))}` | {package} | {meaning} |")
+        shown = repr(value) if len(repr(value)) <= WIDEST else f"{repr(value)[:30]}…"
+        lines.append(f"| `{name}` | `{cell(shown)}` | {package} | {meaning} |")
     return [*lines, ""]
 
 
