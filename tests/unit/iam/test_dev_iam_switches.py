@@ -11,7 +11,8 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import jwt
 import pytest
@@ -22,14 +23,14 @@ from af_hub.embedded.iam.config import IAMConfig
 from af_hub.embedded.iam.faults import Faulty
 from af_hub.embedded.iam.keys import Signer
 from af_hub.embedded.iam.part import iam_config
-from af_hub.embedded.iam.switches import Control, Fault, Switches, changed
+from af_hub.embedded.iam.switches import Control, Endpoint, Fault, Kind, Switches, changed
 from af_hub.embedded.layout import Layout
 from testbed.iam import IAM, start_iam
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+ROOT = Path(__file__).parents[3]
 NO_ANSWER = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
@@ -291,6 +292,16 @@ def test_garbage_comes_when_it_is_asked_for(own: IAM) -> None:
         assert (len(answer.text), answer.headers["Content-Type"]) == (300_000, "a/b")
 
 
+def test_refusal_repeats_what_was_sent_when_it_is_an_echo(own: IAM) -> None:
+    tokens = own.log_in("bob")
+    with own.failing("token", "echo", status=401, error="invalid_token"):
+        answer = own.refresh(tokens["refresh_token"])
+    assert (answer.status, answer.json["error"]) == (401, "invalid_token")
+    for text in (answer.json["error_description"], answer.headers["WWW-Authenticate"]):
+        assert tokens["refresh_token"] in text
+    assert own.refresh(tokens["refresh_token"]).status == 200  # it was not processed
+
+
 def test_every_door_fails_when_any_is_named(own: IAM) -> None:
     with own.failing("any"):
         for address in (
@@ -364,6 +375,18 @@ def test_switches_stay_when_the_file_is_wrong(
         assert control.switches().skew_seconds == 7
         assert control.strike("token", "") is None
     assert "skew_secnods" in caplog.text
+
+
+def test_page_names_everything_that_can_be_switched() -> None:
+    page = (ROOT / "docs/administrator/development-iam.md").read_text()
+    names = [*Switches.model_fields, *Fault.model_fields, *get_args(Kind), *get_args(Endpoint)]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_example_of_the_page_is_right() -> None:
+    page = (ROOT / "docs/administrator/development-iam.md").read_text()
+    example = Switches.model_validate_json(page.partition("```json\n")[2].partition("```")[0])
+    assert (example.faults[0].status, example.skew_seconds) == (503, 600)
 
 
 def test_claims_change_as_a_mapping_says() -> None:
