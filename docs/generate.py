@@ -207,7 +207,7 @@ def plain(text: str) -> str:
     return re.sub(r":\w+:(?=`)|`([^`<]+?)(?: <[^>]+>)?`_+", r"\1", text)
 
 
-WIDEST = 50
+WIDEST = 20
 """Characters of a default; a longer one is shown by its beginning."""
 
 FROM_ENVIRONMENT = {
@@ -226,15 +226,15 @@ FROM_ENVIRONMENT = {
 def inherited_table(cls: Any, names: list[str]) -> list[str]:
     """Describe traits of other packages in a line each: the first paragraph of their help."""
     traits, made = cls.class_traits(config=True), cls()
-    lines = ["| trait | default here | from | meaning |", "|---|---|---|---|"]
+    lines = ["| trait | default here | meaning |", "|---|---|---|"]
     for name in names:
         trait = traits[name]
         ours = hasattr(cls, f"_default_{name}")
         value = "" if name in FROM_ENVIRONMENT and not ours else getattr(made, name)
         meaning = cell(plain(trait.help.strip().split("\n\n")[0]))
         package = trait.this_class.__module__.split(".")[0]
-        shown = repr(value) if len(repr(value)) <= WIDEST else f"{repr(value)[:30]}…"
-        lines.append(f"| `{name}` | `{cell(shown)}` | {package} | {meaning} |")
+        shown = repr(value) if len(repr(value)) <= WIDEST else f"{repr(value)[:16]}…"
+        lines.append(f"| `{name}` | `{cell(shown)}` | {meaning} ({package}) |")
     return [*lines, ""]
 
 

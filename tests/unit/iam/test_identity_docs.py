@@ -89,8 +89,8 @@ def test_every_trait_stands_in_the_reference_with_its_default(generate: Any) -> 
     assert foreign == set(TRAITS) - OURS
     table = page[hidden.end() : page.index("LocalSpawner")]
     assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == foreign
-    assert "| `auth_refresh_strict` | `True` | jupyterhub |" in table
-    assert "| `validate_server_cert` | `True` | oauthenticator |" in table
+    assert "| `auth_refresh_strict` | `True` |" in table
+    assert "| `validate_server_cert` | `True` |" in table
 
 
 def test_no_secret_is_in_the_reference_when_the_environment_has_one(
