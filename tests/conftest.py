@@ -9,9 +9,9 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 pytest_plugins = [
+    "testbed.iam",  # before those that import it, or pytest cannot rewrite its asserts
     "testbed.browser",
     "testbed.front_end_lab",
-    "testbed.iam",
     "testbed.profile_hub",
     "testbed.iam_hub",
     "testbed.clock_hub",
@@ -22,7 +22,7 @@ pytest_plugins = [
     "testbed.xrootd",
     "testbed.xrootd_6",
     "testbed.facility",
-    "testbed.webdav",  # before those that import it, or pytest cannot rewrite its asserts
+    "testbed.webdav",  # likewise
     "testbed.lab_hub",
     "testbed.lab_server",
     "testbed.gateway",

@@ -251,7 +251,7 @@ def test_the_token_is_renewed_in_a_private_file_and_nowhere_else(
         bed.wait("alice", cluster, lambda one: one["workers"] == 1)
         file = bed.folder(cluster) / "bearer-token"
         first = file.read_text()
-        until(lambda: file.read_text() != first, 10, "the token is new")
+        until(lambda: file.read_text() != first, 60, "the token is new")
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
         token = (bed.folder(cluster) / "gateway-token").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -34,8 +35,9 @@ def alice(facility: Facility) -> Iterator[User]:
 def lab_environment(facility: Facility) -> dict[str, str]:
     """Return the environment of Alice's Lab, which her terminals and kernels have."""
     for pid in facility.processes:
-        process = psutil.Process(pid)
-        environment = process.environ()
+        environment = {}
+        with suppress(psutil.NoSuchProcess):  # some come and go
+            environment = psutil.Process(pid).environ()
         if environment.get("AF_USER") == "alice" and "AF_TOKEN_DIR" in environment:
             return environment
     raise AssertionError("Alice has no Lab")

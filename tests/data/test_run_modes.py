@@ -9,6 +9,7 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,8 @@ def test_data_is_served_by_webdav_when_xrootd_is_missing(tmp_path: Path) -> None
         assert said[0].startswith("xrootd is missing (on Debian or Ubuntu: apt install xrootd-")
         assert "XCache" not in facility.text()
         for pid in facility.processes:
-            assert "af_hub.embedded.network" not in Path(f"/proc/{pid}/cmdline").read_text()
+            with suppress(OSError):  # some come and go
+                assert "af_hub.embedded.network" not in Path(f"/proc/{pid}/cmdline").read_text()
         # the Lab is not sent to a door that nobody opens
         config = (facility.layout.hub / "jupyterhub_config.py").read_text()
         assert "without=('cache',)" in config

@@ -192,7 +192,7 @@ def test_cached_file_is_still_there_when_a_part_was_killed(stack: Stack, name: s
     stack.kill(name)
     if name == "network":
         for each in ("xrootd-origin", "xcache", "meter"):
-            stack.processes[each].wait(20)
+            stack.processes[each].wait(60)
         stack.start("network", "xrootd-origin", "xcache", "meter")
         before = stack.meter.counters().down
     else:
@@ -206,7 +206,7 @@ def test_cached_file_is_still_there_when_a_part_was_killed(stack: Stack, name: s
 def test_part_ends_when_its_xrootd_is_killed(stack: Stack, name: str) -> None:
     (server,) = children(stack.pid(name))
     os.kill(server, 9)
-    assert stack.processes[name].wait(20) == 128 + 9
+    assert stack.processes[name].wait(60) == 128 + 9
     stack.start(name)
 
 
@@ -275,5 +275,5 @@ def test_nothing_is_left_when_all_is_killed_at_once(tmp_path: Path) -> None:
         assert len(everything) == 8  # two of the network, launcher and program of three
         for process in stack.processes.values():
             process.kill()
-        wait_for(lambda: not living(everything), "every process to end", 10)
+        wait_for(lambda: not living(everything), "every process to end", 30)
     assert "/run/grid" not in Path("/proc/self/mountinfo").read_text()

@@ -8,13 +8,15 @@ import sys
 
 MEASURE = """
 import json, sys, time
+start = time.process_time()
 import jupyter_server.serverapp, jupyter_server.extension.application
 import tornado.simple_httpclient  # Jupyter Server's gateway and kernel code load it as well
 before = set(sys.modules)
 began = time.process_time()
 import af_labextension
 af_labextension._jupyter_server_extension_points()
-print(json.dumps([time.process_time() - began, sorted(set(sys.modules) - before)]))
+ours, whole = time.process_time() - began, began - start
+print(json.dumps([ours, whole, sorted(set(sys.modules) - before)]))
 """
 
 HEAVY = {"uproot", "dask", "distributed", "numpy", "requests", "aiohttp", "fsspec", "pydantic"}
@@ -24,9 +26,10 @@ def test_loading_stays_light() -> None:
     run = subprocess.run(
         [sys.executable, "-c", MEASURE], capture_output=True, text=True, timeout=60, check=True
     )
-    seconds, modules = json.loads(run.stdout)
+    ours, whole, modules = json.loads(run.stdout)
     assert not HEAVY & {module.split(".")[0] for module in modules}
-    assert seconds < 0.15  # the promise is 0.05 s
+    # 0.05 s where Jupyter Server itself takes a second; in shares, for machines differ
+    assert ours < 0.15 * whole
 
 
 def test_a_kernel_pays_nothing_for_the_package() -> None:

@@ -120,7 +120,7 @@ async def test_a_dashboard_is_live_when_its_websocket_is_opened(lab: LabServer) 
     request = HTTPRequest(f"{page.replace('http', 'ws', 1)}/ws", headers={"Origin": "null"})
     socket = await websocket_connect(request, subprotocols=["bokeh", session])
     assert socket.selected_subprotocol == "bokeh"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert "ACK" in str(await socket.read_message()) + str(await socket.read_message())
     socket.close()
     wrong = HTTPRequest(request.url.replace(cluster, "0" * 32))

@@ -133,7 +133,7 @@ async def test_the_last_line_tells_when_rucio_falls_silent_in_the_middle(
     *rows, last = rows_of((await lab.fetch(FILES)).body)
     assert len(rows) == 3
     assert last["error"]["code"] == "rucio-slow"
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(closed.wait(), 30)
 
 
 async def test_the_last_line_tells_when_rucio_breaks_off(
@@ -145,7 +145,7 @@ async def test_the_last_line_tells_when_rucio_breaks_off(
     async def behave(request: OddRequest) -> None:
         await request.begin()
         await request.rows(*map(file, range(3)))
-        await asyncio.wait_for(arrived.wait(), 5)
+        await asyncio.wait_for(arrived.wait(), 30)
 
     def on_chunk(piece: bytes) -> None:
         pieces.append(piece)
@@ -258,7 +258,7 @@ async def test_an_endless_list_ends_as_truncated(
     *rows, last = rows_of((await lab.fetch(FILES)).body)
     assert len(rows) == 1000
     assert last == {"done": True, "count": 1000, "truncated": True}
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(closed.wait(), 30)
 
 
 @pytest.mark.parametrize(
@@ -377,13 +377,13 @@ async def test_rucio_is_left_in_peace_when_the_browser_leaves(
     odd_rucio.behaviour = behave
     lab = await odd_lab()
     reader, writer = await opened(lab)
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), 30)
     if begun:
         assert (await reader.read(20)).startswith(b"HTTP/1.1 200")
     writer.transport.abort()
     with suppress(ConnectionError):
         await writer.wait_closed()
-    await asyncio.wait_for(left.wait(), 5)
+    await asyncio.wait_for(left.wait(), 30)
     assert (await lab.fetch("af/rucio")).code == 200
 
 
@@ -400,9 +400,9 @@ async def test_code_is_given_up_when_the_browser_leaves(
     odd_rucio.behaviour = behave
     lab = await odd_lab()
     _reader, writer = await opened(lab, "af/rucio/code?scope=cms&name=/d&type=dataset")
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), 30)
     writer.transport.abort()
-    await asyncio.wait_for(left.wait(), 5)
+    await asyncio.wait_for(left.wait(), 30)
 
 
 async def test_rucio_is_slowed_down_when_the_browser_is_slow(
@@ -452,7 +452,7 @@ async def test_open_lists_are_bounded_and_come_free_again(
     odd_rucio.behaviour = behave
     lab = await odd_lab()
     two = [asyncio.create_task(lab.fetch(FILES)) for _ in range(2)]
-    await asyncio.wait_for(both.wait(), 5)
+    await asyncio.wait_for(both.wait(), 30)
     assert await refusal(lab) == (429, "rucio-busy")
     go_on.set()
     assert [answer.code for answer in await asyncio.gather(*two)] == [200, 200]

@@ -31,7 +31,7 @@ async def eventually(path: Path, content: str | None) -> None:
     def reached() -> bool:
         return (path.read_text() if path.exists() else None) == content
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not reached():  # noqa: ASYNC110 - a file gives no event
             await asyncio.sleep(0.02)
 
@@ -150,7 +150,7 @@ async def test_the_state_tells_when_the_token_file_cannot_be_written(
     lab_hub.config = lab_config(storage=[DOOR])
     (tmp_path / "blocked").write_text("")
     lab = await start_lab(lab_hub, bearer_token_file=str(tmp_path / "blocked" / "bt"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await status_of(lab))["tokens"][0]["state"] != "error":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert "cannot be written" in (await status_of(lab))["tokens"][0]["message"]

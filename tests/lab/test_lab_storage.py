@@ -260,7 +260,7 @@ async def test_ten_thousand_entries_stream_fast(odd_door: Any, start: Start) -> 
         handler.set_status(207)
         handler.write(HEAD + "".join(row(number) for number in range(500)))
         await handler.flush()
-        await asyncio.wait_for(release.wait(), 10)
+        await asyncio.wait_for(release.wait(), 30)
         handler.write("".join(row(number) for number in range(500, 10_000)))
         handler.finish("</D:multistatus>")
 
@@ -355,5 +355,5 @@ async def test_the_lab_goes_on_when_a_browser_leaves_in_the_middle(
     writer.transport.abort()
     with suppress(ConnectionError):
         await writer.wait_closed()
-    await asyncio.wait_for(left.wait(), 10)
+    await asyncio.wait_for(left.wait(), 30)
     assert (await lab.fetch("af/status")).code == 200

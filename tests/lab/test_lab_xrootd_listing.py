@@ -36,7 +36,7 @@ async def test_many_names_come_quickly_and_in_pages(
     assert sum(counts) == MANY
     assert max(counts) <= 1000
     assert counts[0] < 200  # the first rows did not wait for more
-    assert took < 2.0, took  # 0.25 s on a quiet machine
+    assert took < 3.0, took  # 0.25 s on a quiet machine
     status = worker_file(client, "status").splitlines()
     peak = next(line for line in status if line.startswith("VmHWM"))
     assert int(peak.split()[1]) < 64 * 1024
@@ -108,7 +108,7 @@ async def test_requests_do_not_wait_for_each_other(
     folders = [f"/cms/labxrootd/odd/{name}" for name in ODD[:4]]
     # connections are made once
     await asyncio.gather(*(rows(client, lab_door, folder) for folder in folders))
-    lab_cache.meter.set(delay=0.1)
+    lab_cache.meter.set(delay=0.3)
     try:
         began = time.perf_counter()
         await rows(client, lab_door, folders[0])
@@ -118,7 +118,7 @@ async def test_requests_do_not_wait_for_each_other(
         four = time.perf_counter() - began
     finally:
         lab_cache.meter.set(delay=0.0)
-    assert one >= 0.2
+    assert one >= 0.6
     assert four < 2.5 * one
 
 

@@ -71,7 +71,7 @@ async def test_nobody_waits_for_the_others_when_a_server_says_nothing(
         client = xrootd_client(patience=2.0)
         began = time.monotonic()
         errors = await asyncio.gather(*(refusal(client, lab_door, f"/{path}") for path in "abcdef"))
-        assert time.monotonic() - began < 6.0
+        assert time.monotonic() - began < 10.0  # one after another: 12
         assert {error.code for error in errors} == {"storage-silent"}
         await client.close()
 
@@ -93,7 +93,7 @@ async def test_the_user_is_told_when_the_storage_behind_the_cache_is_away(
     try:
         began = time.monotonic()
         error = await refusal(client, lab_door, "/cms/labxrootd/odd")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25  # the answer comes after 60
     finally:
         lab_cache.meter.set(delay=0.0)
         lab_cache.meter.hang_up()

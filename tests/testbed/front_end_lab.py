@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.iam import free_ports
 from testbed.require import require
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def front_end_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={"PATH": str(source / "no-programs-here"), "HOME": str(source)},
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
     )
     (archive,) = output.glob("*.whl")
     unpacked = tmp_path_factory.mktemp("unpacked")
@@ -65,9 +65,7 @@ def shared_data(wheel: Path) -> Path:
 def front_end_lab(front_end_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a JupyterLab that finds the front end of the wheel; its address."""
     home = tmp_path_factory.mktemp("home")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     extensions = {"testbed.front_end_server": True, "af_labextension": False}
     environment = {
         "PATH": os.environ["PATH"],
@@ -96,11 +94,11 @@ def front_end_lab(front_end_wheel: Path, tmp_path_factory: pytest.TempPathFactor
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(f"{address}/api", timeout=2):

@@ -53,7 +53,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -82,16 +82,25 @@ CALLBACK = "http://127.0.0.1:9/hub/oauth_callback"
 """Redirect URI of logins in which no hub takes part; port 9 (discard) is never opened."""
 
 
+_PORTS = range(20_000, 32_000)
+_given: set[int] = set()
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that the system just gave away."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Return free ports of 127.0.0.1, each once in a test run.
+
+    They lie below those that Linux gives to outgoing connections: one of these could be taken again
+    before the server comes that it is meant for.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                found.append(port)
+    return found
 
 
 @dataclass(frozen=True)
@@ -335,7 +344,7 @@ class IAM:
     def stop(self) -> None:
         """Stop the process."""
         self.process.terminate()
-        assert self.process.wait(15) == 0
+        assert self.process.wait(60) == 0
 
     def start(self) -> None:
         """Start it (again) on the same state and ports."""
@@ -349,7 +358,7 @@ class IAM:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             try:
                 self.browser().send(f"{self.issuer}.well-known/openid-configuration")

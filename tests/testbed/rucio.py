@@ -200,7 +200,7 @@ class RucioServer:
         """Stop it as the supervisor does."""
         assert self.process is not None
         self.process.terminate()
-        assert self.process.wait(15) == 0, self.log
+        assert self.process.wait(60) == 0, self.log
 
 
 def wait_until(condition: Any, what: str, process: subprocess.Popen[bytes] | None) -> None:

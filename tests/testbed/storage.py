@@ -246,6 +246,6 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
             break
     yield running
     process.terminate()
-    assert process.wait(10) == 0, running.log
+    assert process.wait(60) == 0, running.log
     issuer.server.shutdown()
     issuer.server.server_close()

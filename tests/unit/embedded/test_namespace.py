@@ -135,7 +135,7 @@ def test_program_dies_when_its_launcher_is_killed(network: InnerNetwork) -> None
     launcher = network.launch("sleep", network.enter(sys.executable, "-c", STUBBORN))
     program = child(launcher.pid)
     assert network.kill("sleep") == -signal.SIGKILL
-    wait_for(lambda: not living([program]), "the program to die", 10)
+    wait_for(lambda: not living([program]), "the program to die", 30)
 
 
 @pytest.mark.parametrize("code", [OBEDIENT, STUBBORN])
@@ -143,7 +143,7 @@ def test_program_ends_when_the_holder_is_killed(network: InnerNetwork, code: str
     launcher = network.launch("sleep", network.enter(sys.executable, "-c", code))
     program = child(launcher.pid)
     network.kill("network")
-    assert launcher.wait(20) == HOLDER_GONE
+    assert launcher.wait(60) == HOLDER_GONE
     assert not living([program])
     assert not holder.is_held(network.holder)
 
@@ -152,7 +152,7 @@ def test_program_is_reached_again_when_network_and_program_were_started_again(
     network: InnerNetwork,
 ) -> None:
     network.kill("network")
-    assert network.processes["server"].wait(20) == HOLDER_GONE
+    assert network.processes["server"].wait(60) == HOLDER_GONE
     # the server first, as it may happen under the supervisor: it waits for the new holder
     server = network.launch("server", network.processes["server"].args)  # type: ignore[arg-type]
     network.start_network()
@@ -166,14 +166,14 @@ def test_program_is_reached_again_when_network_and_program_were_started_again(
 def test_holder_ends_when_its_host_side_is_killed(network: InnerNetwork) -> None:
     process = network.processes["network"]
     os.kill(child(process.pid), signal.SIGKILL)
-    assert process.wait(20) == 1
-    assert network.processes["server"].wait(20) == HOLDER_GONE
+    assert process.wait(60) == 1
+    assert network.processes["server"].wait(60) == HOLDER_GONE
 
 
 def test_host_side_ends_when_the_holder_is_killed(network: InnerNetwork) -> None:
     host_side = child(network.processes["network"].pid)
     network.kill("network")
-    wait_for(lambda: not living([host_side]), "the host side to die", 10)
+    wait_for(lambda: not living([host_side]), "the host side to die", 30)
 
 
 def test_holder_ends_well_when_it_is_told_to(network: InnerNetwork) -> None:
