@@ -241,6 +241,10 @@ class IAMHttp:
 
 _NEVER_SENT: Final = "the connection could not be made"
 
+_BEFORE: Final = ("request queue", "resolving", "connecting", "TLS handshake")
+"""Tornado's words for where a time-out came before anything was sent. A loop that is busy with
+hundreds of requests at once looks like a slow handshake."""
+
 
 def _unavailable(error: Exception) -> IAMUnavailable:
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -252,7 +256,7 @@ def _unavailable(error: Exception) -> IAMUnavailable:
         )
     # a time-out or loss after the connection stood may have reached the other side
     unsent = isinstance(error, ConnectionRefusedError) or (
-        isinstance(error, HTTPTimeoutError) and "connecting" in str(error)
+        isinstance(error, HTTPTimeoutError) and any(phase in str(error) for phase in _BEFORE)
     )
     return IAMUnavailable(
         "iam-unreachable",
