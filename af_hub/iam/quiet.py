@@ -8,11 +8,11 @@ from af_hub.iam.answers import scrub
 
 
 class QuietLog:
-    """Mixin that stands before a tornado handler: its log lines hold no query.
+    """Mixin that stands before a tornado handler: what it logs of a refusal holds no query.
 
     JupyterHub hides the values of some names, and in its access log only. Tornado has two more
     lines: one for each refusal, and for an exception that nobody expected one with the whole
-    request (``RequestHandler.log_exception``).
+    request (``RequestHandler.log_exception``, which comes before the access log).
     """
 
     # what it uses of tornado's handler, as JupyterHub's is untyped
@@ -20,10 +20,6 @@ class QuietLog:
 
     def _request_summary(self) -> str:
         return f"{self.request.method} {self._shown()} ({self.request.remote_ip})"
-
-    def _log(self) -> None:
-        self.request.uri = self._shown()
-        super()._log()  # type: ignore[misc]  # tornado's
 
     def log_exception(self, *error: Any) -> None:
         """Log what a request ended in."""

@@ -6,8 +6,10 @@ import json
 import re
 import sqlite3
 import time
+import urllib.request
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -156,6 +158,61 @@ def test_refused_token_is_audited_with_who_asked_for_what(
     told = " ".join(str(refusal[key]) for key in ("reason", "username", "by", "audience"))
     assert told == expected
     assert not events("token-issued")
+
+
+def test_visitor_is_refused_and_audited_when_the_server_is_shared(
+    iam_hub: Hub, server: str, events: Events
+) -> None:
+    dora, _ = iam_hub.log_in("dora")  # an administrator
+    bob, _ = iam_hub.log_in("bob")
+    admin = iam_hub.api(dora, "users/dora/tokens", "POST").json["token"]
+    share = urllib.request.Request(
+        f"{iam_hub.url}/hub/api/shares/alice/",
+        json.dumps({"user": "bob"}).encode(),
+        {"Authorization": f"token {admin}"},
+    )
+    with urllib.request.urlopen(share) as answer:
+        assert answer.status == 200
+    own = iam_hub.start_server(bob, "bob")  # which must not help, either
+    try:
+        token = visit(iam_hub, bob, server)
+        me = (
+            Browser()
+            .send(f"{iam_hub.url}/hub/api/user", headers={"Authorization": f"token {token}"})
+            .json
+        )
+        assert me["name"] == "bob"
+        assert {"access:servers!server=alice/", "custom:af:token!user=bob"} <= set(me["scopes"])
+        for path in ("token?audience=storage", "users/alice/token?audience=storage"):
+            assert iam_hub.ask(path, token).status == 403
+        told = [(one["reason"], one["username"], one["by"]) for one in events("refusal")]
+        assert told == [("not-a-server", "bob", "user:bob"), ("not-a-service", "alice", "user:bob")]
+        assert not events("token-issued")
+        assert iam_hub.ask("token?audience=storage", own).status == 200
+    finally:
+        iam_hub.stop_server(bob, "bob")
+        iam_hub.api(dora, "shares/alice/", "DELETE")
+
+
+def visit(hub: Hub, visitor: Browser, secret: str) -> str:
+    """Let a visitor into alice's server by OAuth; returns the token that the server then has."""
+    client = {
+        "client_id": "jupyterhub-user-alice",
+        "redirect_uri": "/user/alice/oauth_callback",
+    }
+    query = urlencode(client | {"response_type": "code", "state": "x"})
+    url = f"{hub.url}/hub/api/oauth2/authorize?{query}"
+    page = visitor.send(url)  # asks whether the server may know who it is
+    scopes = re.findall(r'name="scopes" value="([^"]+)"', page.text)
+    xsrf = next(str(cookie.value) for cookie in visitor.jar if cookie.name == "_xsrf")
+    form = urlencode([("_xsrf", xsrf), *(("scopes", scope) for scope in scopes)])
+    answer = visitor.send(f"{url}&{form}", {"_xsrf": xsrf}, headers={"Referer": url})
+    (code,) = parse_qs(urlsplit(answer.location).query)["code"]
+    given = Browser().send(
+        f"{hub.url}/hub/api/oauth2/token",
+        client | {"grant_type": "authorization_code", "code": code, "client_secret": secret},
+    )
+    return str(given.json["access_token"])
 
 
 def test_given_token_is_audited_with_audience_and_who_got_it(

@@ -11,6 +11,8 @@ from urllib.parse import quote
 import jwt
 import pytest
 
+from af_hub.iam.tokens import EXCHANGE
+from testbed.clock_hub import get_all
 from testbed.iam import Browser
 from testbed.iam_hub import STORAGE
 
@@ -171,3 +173,35 @@ def test_every_token_is_ended_when_the_user_logs_out(iam_hub: Hub) -> None:
     browser.send(f"{iam_hub.url}/hub/logout")
     for token in tokens:
         assert iam_hub.iam.post("introspect", token=token).json["active"] is False
+
+
+async def test_one_exchange_is_made_when_fifty_ask_at_once(
+    iam_hub: Hub, server: tuple[Browser, str]
+) -> None:
+    scope = quote("storage.read:/store/cms/fifty")
+    header = {"Authorization": f"token {server[1]}"}
+    iam_hub.ask("token?audience=storage", server[1])  # the login is fresh
+    iam_hub.iam.forget_calls()
+    url = f"{iam_hub.url}/hub/api/af/token?audience=storage&scope={scope}"
+    answers = await get_all(url, [header] * 50)
+    assert [status for status, _ in answers] == [200] * 50
+    assert len(iam_hub.iam.calls("token", grant=EXCHANGE)) == 1
+    # another audience, or another scope, is another token
+    for other in ("other&scope=", f"storage&scope={scope}/below", f"storage&scope={scope}"):
+        assert iam_hub.ask(f"token?audience={other}", server[1]).status == 200
+    assert len(iam_hub.iam.calls("token", grant=EXCHANGE)) <= 3
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_no_cache_keeps_the_answer_when_the_method_is_another(
+    iam_hub: Hub, server: tuple[Browser, str], method: str
+) -> None:
+    for path in ("token?audience=storage", "users/alice/token?audience=storage"):
+        answer = Browser().send(
+            f"{iam_hub.url}/hub/api/af/{path}",
+            headers={"Authorization": f"token {server[1]}"},
+            method=method,
+        )
+        assert answer.status in {200, 204, 403, 404, 405}
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "access_token" not in answer.text

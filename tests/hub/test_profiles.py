@@ -66,6 +66,27 @@ async def test_hub_lives_and_logs_no_traceback_when_many_starts_are_refused(
         assert 'reason="unknown-profile",status="failure"' in metrics
 
 
+async def test_malformed_options_are_counted_as_refusals_when_no_start_has_begun(
+    profile_hub: ProfileHub,
+) -> None:
+    async def refused() -> float:
+        async with profile_hub.http.get(
+            f"{profile_hub.url}/hub/metrics",
+            headers={"Authorization": "token profile-hub-test-token-0123456789"},
+        ) as answer:
+            lines = (await answer.text()).splitlines()
+        wanted = 'af_refusals_total{reason="invalid-options",what="start"}'
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted))
+
+    before = await refused()
+    async with profile_hub.browser("eve") as session:
+        await (await session.get("/hub/spawn?opt-profile=small&opt-profile=gpu")).read()
+        assert await refused() == before + 1
+        url = f"/hub/spawn?_xsrf={profile_hub.xsrf(session)}"
+        await (await session.post(url, data={"profile": "small", "mem_limit": "64G"})).read()
+    assert await refused() == before + 2
+
+
 async def test_page_shows_only_what_the_user_may_start(profile_hub: ProfileHub) -> None:
     async with profile_hub.browser("alice") as session:
         mine = await (await session.get("/hub/spawn")).text()

@@ -36,8 +36,6 @@ af_hub.iam.pace.OUTAGE_PAUSE = af_hub.iam.session.OUTAGE_PAUSE = 0.0
 af_hub.iam.broker.NARROWED_PER_USER = 3
 # a locked database is an error soon
 c.JupyterHub.db_kwargs = {"connect_args": {"timeout": 0.2}}
-# a server's visitors get tokens with the scope of the broker, if anything lets them
-c.Spawner.oauth_client_allowed_scopes = ["custom:af:token!user"]
 """
 
 JWT = re.compile(r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.")

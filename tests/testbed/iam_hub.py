@@ -70,6 +70,8 @@ c.JupyterHub.services = [
 c.JupyterHub.custom_scopes = custom_scopes(given["services"])
 c.JupyterHub.load_roles = roles(given["services"])
 c.Spawner.consecutive_failure_limit = 5
+# who visits a shared server gets a token with the broker's scope; it must not be enough
+c.Spawner.oauth_client_allowed_scopes = ["custom:af:token!user"]
 c.CryptKeeper.keys = [bytes.fromhex(given["crypt_key"])]
 for name, value in given["authenticator"].items():
     setattr(c.IAMAuthenticator, name, value)
