@@ -164,7 +164,6 @@ class Issuer:
 
     async def _renewed(self, url: str) -> dict[str, Any]:
         age = self._clock() - self._fetched["keys"]
-        self._tried["keys"] = self._clock()
         try:
             self._keys = await self._fetch_keys(url)
         except IAMUnavailable as error:

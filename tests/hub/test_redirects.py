@@ -130,7 +130,9 @@ def test_state_and_nonce_stay_bounded_when_a_browser_begins_many_logins(oidc_hub
     for _ in range(30):
         browser.send(f"{oidc_hub.url}/hub/oauth_login?next={longest}")
     # nothing is kept in the hub: state and nonce travel in one cookie, which browsers accept
-    sizes = {cookie.name: len(cookie.value or "") for cookie in browser.jar}
-    assert sum(name.startswith("oauthenticator-state") for name in sizes) == 1
-    assert max(sizes.values()) < 4000
+    for _ in range(2):
+        sizes = {cookie.name: len(cookie.value or "") for cookie in browser.jar}
+        assert sum(name.startswith("oauthenticator-state") for name in sizes) == 1
+        assert max(sizes.values()) < 4000
+        browser.send(f"{oidc_hub.url}/hub/oauth_login?next=%2Fhub%2F{'a' * 20_000}")
     assert oidc_hub.log_in(browser).url == f"{oidc_hub.url}/hub/home"

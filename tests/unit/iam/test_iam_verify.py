@@ -158,6 +158,25 @@ def test_key_is_found_without_id_when_only_one_fits() -> None:
         verify_id_token(sign(claims(), kid=None), twice, issuer=ISSUER, client_id="af-hub", now=NOW)
 
 
+@pytest.mark.parametrize("change", [{"use": "enc"}, {"alg": "RS512"}, {"kid": "other"}])
+def test_key_is_not_used_when_it_is_for_something_else(change: dict[str, str]) -> None:
+    keys = {"keys": [KEYS["keys"][0] | change]}
+    with pytest.raises(UnknownKeyError):
+        verify_id_token(sign(claims()), keys, issuer=ISSUER, client_id="af-hub", now=NOW)
+
+
+def test_token_is_refused_when_it_has_extensions_that_must_be_understood() -> None:
+    body = json.dumps(claims()).encode()
+    header = {"kid": "rsa", "crit": ["exp"]}
+    token = jwt.api_jws.encode(body, RSA_KEY, algorithm="RS256", headers=header)
+    # newer versions of PyJWT refuse by themselves, before we look
+    assert code_of(token) in {"token-malformed", "token-algorithm"}
+
+
+def test_token_is_refused_when_it_is_not_ascii() -> None:
+    assert code_of(sign(claims()) + "é") == "token-malformed"
+
+
 def test_nonce_may_be_missing_when_the_token_comes_from_a_refresh() -> None:
     assert verify(sign(claims(nonce=None)), nonce=None)
 
@@ -179,6 +198,7 @@ def test_access_token_is_accepted_when_one_of_its_audiences_fits() -> None:
         ({"iss": ISSUER.rstrip("/")}, "token-issuer"),  # bytes are compared here
         ({"exp": int(NOW) - 61}, "token-expired"),
         ({"nbf": int(NOW) + 61}, "token-not-yet-valid"),
+        ({"iat": int(NOW) + 61}, "token-not-yet-valid"),
     ],
 )
 def test_access_token_is_refused_when_a_claim_is_wrong(changes: dict[str, Any], code: str) -> None:
