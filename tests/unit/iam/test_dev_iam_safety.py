@@ -292,6 +292,19 @@ def test_wrong_secret_is_refused(doors: Doors, way: str, change: str) -> None:
         assert (answer.status_code, answer.get_json()["error"]) == (401, "unauthorized")
 
 
+@pytest.mark.parametrize(
+    "header", ["Basic /w==", "Basic \xe9", "Basic", "Basic Og==", "Bearer x", ""]
+)
+def test_credentials_are_wrong_when_they_cannot_be_read(doors: Doors, header: str) -> None:
+    answer = doors.machine.test_client().post(
+        "/token",
+        base_url=MACHINE_URL,
+        data={"grant_type": "refresh_token", "refresh_token": "x"},
+        headers={"Authorization": header},
+    )
+    assert (answer.status_code, answer.text.count("Bad credentials")) == (401, 1)
+
+
 def test_page_of_a_device_shows_what_is_approved(doors: Doors) -> None:
     given = doors.post("/devicecode", scope="openid wlcg.groups").get_json()
     assert given
