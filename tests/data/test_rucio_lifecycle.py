@@ -11,11 +11,11 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from testbed.facility import living
 from testbed.iam import free_ports
+from testbed.pace import slowness
 from testbed.rucio import DEMO, in_path, prepare_rucio, wait_until
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_start_is_quick_when_the_database_has_to_be_made_anew(stopped: RucioServ
     stopped.start()
     assert stopped.get("/accounts/whoami").status == 200
     cold = time.monotonic() - begin
-    assert cold < 8 * max(1.0, psutil.getloadavg()[0] / 2)  # 1.7 s on a quiet machine
+    assert cold < 8 * slowness()  # 1.7 s on a quiet machine
     assert len(stopped.get(FILES).rows) == 4
     assert stat.S_IMODE(stopped.home.database.stat().st_mode) == 0o600
 

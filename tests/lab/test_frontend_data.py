@@ -11,6 +11,7 @@ import pytest
 
 from testbed.front_end_lab import TOKEN
 from testbed.front_end_rucio import BROKEN, DATASETS, FILES, LONG, MANY, SLOW_CODE
+from testbed.pace import slowness
 
 pytestmark = pytest.mark.browser
 
@@ -89,8 +90,8 @@ def test_first_rows_come_at_once_and_few_are_drawn_when_a_dataset_has_100000_fil
     listing = panel.wait(FILES)
     complete = time.monotonic() - start
     print(f"first rows after {first:.2f} s, all {FILES:,} after {complete:.2f} s")
-    assert first < 2
-    assert complete < 8
+    assert first < 2 * slowness()
+    assert complete < 8 * slowness()
     # the second click did nothing to the row that came under it
     assert panel.hook("details").count() == 0
     assert "100,000 files · 1.19 TiB" in panel.page.locator(".af-footer").inner_text()
@@ -163,7 +164,7 @@ def test_code_is_inserted_for_the_chosen_library_when_a_dataset_is_large(
     panel.hook("insert-dataset").click()
     panel.hook("working").wait_for()
     cell = page.locator(".jp-Notebook .jp-Cell", has_text=f"# rdataframe {MANY}")
-    cell.wait_for(timeout=10_000 + SLOW_CODE * 1000)
+    cell.wait_for(timeout=60_000 + SLOW_CODE * 1000)
     assert cell.count() == 1  # what was stopped is not inserted
 
     row = panel.hook("did-row", type="file").nth(2)

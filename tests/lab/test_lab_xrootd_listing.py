@@ -19,6 +19,7 @@ from testbed.lab_xrootd import (
     rows,
     worker_file,
 )
+from testbed.pace import slowness
 
 if TYPE_CHECKING:
     from testbed.xrootd import Stack
@@ -36,7 +37,7 @@ async def test_many_names_come_quickly_and_in_pages(
     assert sum(counts) == MANY
     assert max(counts) <= 1000
     assert counts[0] < 200  # the first rows did not wait for more
-    assert took < 3.0, took  # 0.25 s on a quiet machine
+    assert took < 3.0 * slowness(), took  # 0.25 s on a quiet machine
     status = worker_file(client, "status").splitlines()
     peak = next(line for line in status if line.startswith("VmHWM"))
     assert int(peak.split()[1]) < 64 * 1024
