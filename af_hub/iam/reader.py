@@ -11,6 +11,7 @@ from af_hub.errors import IdentityError
 from af_hub.iam.claims import TokenProfile, groups_of, identity_of
 from af_hub.iam.names import same_issuer
 from af_hub.iam.session import Login
+from af_hub.iam.signature import refused
 from af_hub.iam.verify import verify_id_token
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ class LoginReader:
         IAMUnavailable
             Keys or userinfo cannot be had.
         """
-        # an empty nonce must not switch the check off
-        claims = await self._verified(answer, nonce or "\0", code)
+        if not nonce:  # it must not switch the check off
+            raise refused("nonce")
+        claims = await self._verified(answer, nonce, code)
         more = await self._endpoint.userinfo(answer.access_token, sub=str(claims["sub"]))
         # signed claims win; INDIGO IAM's wlcg profile has the user name in userinfo only
         everything = {**more, **claims}

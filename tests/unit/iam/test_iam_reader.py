@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 
 async def read(
-    provider: OidcProvider, username_claim: str | Callable[[dict[str, Any]], str], **claims: Any
+    provider: OidcProvider,
+    username_claim: str | Callable[[dict[str, Any]], str],
+    *,
+    begun_with: str = "n",
+    **claims: Any,
 ) -> str:
-    """Return the claimed user name of a login."""
+    """Return the claimed user name of a login that was begun with a nonce."""
     http = IAMHttp(str(provider.layout.ca_bundle))
     issuer = Issuer(provider.url, http)
     endpoint = TokenEndpoint(
@@ -46,7 +50,7 @@ async def read(
         "nonce": "n",
     }
     body = {"access_token": "a", "token_type": "Bearer", "id_token": signed(good | claims)}
-    name, _ = await reader.first(TokenAnswer.parse(body, asked="", now=now), nonce="n")
+    name, _ = await reader.first(TokenAnswer.parse(body, asked="", now=now), nonce=begun_with)
     return name
 
 
@@ -75,6 +79,15 @@ async def test_login_is_refused_when_no_user_name_can_be_made(
     with pytest.raises(IdentityError) as caught:
         await read(oidc_provider, name_of)
     assert caught.value.code == "claims-malformed"
+
+
+@pytest.mark.parametrize("nonce", [None, "", "\0", "n"])
+async def test_login_is_refused_when_it_was_begun_without_a_nonce(
+    oidc_provider: OidcProvider, nonce: str | None
+) -> None:
+    with pytest.raises(IdentityError) as caught:
+        await read(oidc_provider, "sub", begun_with="", nonce=nonce)
+    assert caught.value.code == "token-nonce"
 
 
 async def test_signed_claims_win_when_userinfo_says_otherwise(oidc_provider: OidcProvider) -> None:
