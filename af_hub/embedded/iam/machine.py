@@ -47,8 +47,6 @@ def machine_app(provider: Provider) -> Flask:
     app = Flask("af-iam-machine", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
 
-    app.register_error_handler(ValueError, _malformed)
-
     @app.get("/.well-known/openid-configuration")
     def _discovery() -> Response:
         return jsonify(discovery(provider))
@@ -80,12 +78,6 @@ def machine_app(provider: Provider) -> Flask:
         return userinfo(provider, request.headers.get("Authorization", ""))
 
     return app
-
-
-def _malformed(_: ValueError) -> tuple[Response, int]:
-    """Answer where Authlib would quote a parameter in its sentence, and cannot (RFC 6749, 5.2)."""
-    text = "A parameter has characters that it must not have."
-    return jsonify({"error": "invalid_request", "error_description": text}), 400
 
 
 def userinfo(provider: Provider, authorization: str) -> Response:
