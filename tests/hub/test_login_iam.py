@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -198,6 +199,29 @@ def test_tokens_are_revoked_and_forgotten_when_a_user_logs_out(iam_hub: Hub) -> 
     assert iam_hub.iam.post("introspect", token=token).json["active"] is False
     refused = iam_hub.ask(path, service)
     assert (refused.status, refused.json["code"]) == (401, "login-missing")
+
+
+def test_nobody_signs_the_policy_for_somebody_else(iam_hub: Hub) -> None:
+    alice, _ = iam_hub.log_in("alice")
+    store = iam_hub.iam.people()
+    people = {name: store.person(username=name) for name in ("alice", "bob")}
+    subs = {name: person.sub for name, person in people.items() if person}
+    store.set_policy("Behave.")
+    try:
+        bob, redirect = begin(iam_hub)
+        page = bob.follow(bob.log_in(bob.send(redirect.location), "bob"))
+        form = re.search(r'name="form" value="([^"]+)"', page.text)
+        assert form
+        named = {"sub": subs["alice"], "username": "alice", "person": "alice"}
+        bob.send(f"{page.url}&{urlencode(named)}", {"form": form[1], "button": "Sign"} | named)
+        assert store.unsigned_policy(subs["bob"]) is None
+        assert store.unsigned_policy(subs["alice"]) == "Behave."
+        answer = iam_hub.api(alice, "users/alice/server", "POST")
+        assert answer.status == 401
+        assert "sign its acceptable use policy" in answer.text
+    finally:
+        store.set_policy(None)
+        store.close()
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "https://evil.example/", "/\\evil.example"])
