@@ -161,7 +161,15 @@ def _near(draw: st.DrawFn) -> tuple[tuple[str, str], tuple[str, str]]:
     return (iss, sub), other
 
 
-@given(st.tuples(_PERSON, _PERSON) | _near())
+@st.composite
+def _joined(draw: st.DrawFn) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return two persons who are one where issuer and subject are only put together by a mark."""
+    one, two, three = draw(_ANY), draw(_ANY), draw(_ANY)
+    mark = draw(st.sampled_from("/:#|@ \0\n"))
+    return (one + mark + two, three), (one, two + mark + three)
+
+
+@given(st.tuples(_PERSON, _PERSON) | _near() | _joined())
 def test_names_differ_when_persons_differ(
     persons: tuple[tuple[str, str], tuple[str, str]],
 ) -> None:
