@@ -44,6 +44,7 @@ class Pace:
     def __init__(self, rate: float = RATE) -> None:
         self._interval = 1.0 / rate
         self._next = float("-inf")
+        self._ready, self._counted_at = float(BURST), time.monotonic()
         self._failures = 0
         self._again_at = float("-inf")
 
@@ -84,6 +85,17 @@ class Pace:
         self._next = mine + self._interval
         if mine > now:
             await asyncio.sleep(mine - now)
+        # a busy loop wakes late, and then all at once: their turns come one by one all the same
+        while (wait := self._until_ready()) > 0:
+            await asyncio.sleep(wait)
+        self._ready -= 1
+
+    def _until_ready(self) -> float:
+        """Count on how many calls may go out now; return the seconds until the next one may."""
+        now = time.monotonic()
+        grown = (now - self._counted_at) / self._interval
+        self._ready, self._counted_at = min(float(BURST), self._ready + grown), now
+        return max(0.0, 1.0 - self._ready) * self._interval
 
     def note(self, error: Exception | None) -> None:
         """Learn how a call went, paced or not.

@@ -9,7 +9,7 @@ import pytest
 
 from af_hub.errors import IAMUnavailable, SessionOver
 from af_hub.iam import pace as module
-from af_hub.iam.pace import OUTAGE_FAILURES, OUTAGE_PAUSE, PATIENCE, Pace
+from af_hub.iam.pace import BURST, OUTAGE_FAILURES, OUTAGE_PAUSE, PATIENCE, Pace
 
 AWAY = IAMUnavailable("iam-unreachable", "away")
 
@@ -87,3 +87,21 @@ async def test_single_failures_and_refusals_stop_nobody() -> None:
     for error in (AWAY, AWAY, None, AWAY, AWAY, SessionOver("login-over", "over"), AWAY, AWAY):
         pace.note(error)
     assert await outcome(pace) == "turn"
+
+
+async def test_turns_come_one_by_one_when_a_busy_loop_wakes_all_at_once() -> None:
+    pace = Pace(rate=20)
+    granted: list[float] = []
+
+    async def call() -> None:
+        await pace.turn()
+        granted.append(time.monotonic())
+
+    calls = [asyncio.create_task(call()) for _ in range(12)]
+    await asyncio.sleep(0)
+    time.sleep(0.6)  # noqa: ASYNC251 - the loop is held: by now all turns are over
+    await asyncio.gather(*calls)
+    window = 0.4
+    most = max(sum(begin <= one < begin + window for one in granted) for begin in granted)
+    # as many as the rate has in the window, those at once, and one on the border
+    assert most <= 20 * window + BURST + 1
