@@ -86,7 +86,7 @@ class Pace:
         if mine > now:
             await asyncio.sleep(mine - now)
         # a busy loop wakes late, and then all at once: their turns come one by one all the same
-        while (wait := self._until_ready()) > 0:
+        while (wait := self._until_ready()) > 0:  # noqa: ASYNC110 - time itself is waited for
             await asyncio.sleep(wait)
         self._ready -= 1
 
