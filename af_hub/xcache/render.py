@@ -171,13 +171,11 @@ def _https(places: Places) -> list[str]:
     """Open the https door."""
     if places.https_port is None:
         return []
-    # without the word, the port answers plain http, too (xrootd#1494); with it, 5.5.3 leaves https
-    # clients without an answer while the origin is away
-    tls = "" if places.generation == "5.5" else "tls "
     return [
         "",
         "# https: the origin sees the caller's token",
-        f"xrd.protocol {tls}XrdHttp:{places.https_port} libXrdHttp.so",
+        # with `tls`, or the port answers plain http, too (xrootd#1494)
+        f"xrd.protocol tls XrdHttp:{places.https_port} libXrdHttp.so",
         "http.header2cgi Authorization authz",
         "http.desthttps yes",
     ]

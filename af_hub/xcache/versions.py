@@ -83,14 +83,6 @@ FAULTS: Final = (
         security=True,
     ),
     Fault(
-        code="https-plain",
-        sentence="the https port takes tokens over plain http, too",
-        # the cure (xrootd#1494) is part of the newer form: with it, 5.5.3 does not answer an https
-        # client any more while the origin is away; 6.2 does
-        fixed=_NEW_FORM,
-        security=True,
-    ),
-    Fault(
         code="https-leak",
         sentence="the token of an https client goes on to the origin in clear; root:// does not",
         fixed=None,

@@ -142,8 +142,6 @@ def test_https_and_monitoring_are_there_when_asked_for() -> None:
     made = parse(text, Path("/f"))
     main_file = render(made, production_places(made)).files["xrootd.cf"]
     assert "xrd.protocol tls XrdHttp:8443 libXrdHttp.so\n" in main_file
-    old = render(made, places(made, generation="5.5")).files["xrootd.cf"]
-    assert "xrd.protocol XrdHttp:8443 libXrdHttp.so\n" in old
     assert "http.header2cgi Authorization authz\n" in main_file
     assert "xrd.report 127.0.0.1:9931 every 60s all\n" in main_file
     assert "xrootd.mongstream pfc use flush 60s send nohdr 127.0.0.1:9931\n" in main_file
@@ -285,7 +283,7 @@ def test_version_is_a_version_or_refused_when_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("version", "security"),
     [
-        ("v5.5.3", ["path-prefix", "late-expiry", "token-in-trace", "https-plain", "group-union"]),
+        ("v5.5.3", ["path-prefix", "late-expiry", "token-in-trace", "group-union"]),
         ("5.8.1-1", ["late-expiry"]),
         ("5.9.3", []),
         ("6.0.0", ["late-expiry"]),
