@@ -55,8 +55,10 @@ async def end_login(
     until = max(login.expires_at, held)
     if not revoke:
         return Ended(until=until)
-    # with INDIGO IAM the login's access tokens die with its refresh token, exchanged ones do not
-    tokens = [login.refresh_token or login.access_token, *(one.access_token for one in brokered)]
+    # each by itself: with INDIGO IAM the login's access tokens die with its refresh token, exchanged
+    # ones do not; RFC 7009, section 2.1, leaves it to the provider
+    login_tokens = [login.refresh_token, login.access_token]
+    tokens = [one for one in login_tokens if one] + [one.access_token for one in brokered]
     try:
         async with asyncio.timeout(PATIENCE):
             revoked = await _revoke(tokens, endpoint)

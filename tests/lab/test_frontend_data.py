@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from testbed.front_end_lab import TOKEN
 from testbed.front_end_rucio import BROKEN, DATASETS, FILES, LONG, MANY, SLOW_CODE
@@ -45,6 +47,17 @@ class Panel:
     def open(self) -> Panel:
         """Open the panel."""
         self.page.locator('.lm-TabBar-tab[data-id="af-data"]').click()
+        return self
+
+    def show(self) -> Panel:
+        """Open the panel unless it is open, also while Lab still restores its layout."""
+        tab = self.page.locator('.lm-TabBar-tab[data-id="af-data"]')
+        for _ in range(20):
+            if self.hook("data-panel").is_visible():
+                break
+            tab.click()  # on the tab of an open panel it would close it
+            with suppress(PlaywrightTimeout):
+                self.hook("data-panel").wait_for(timeout=3000)
         return self
 
     def datasets(self) -> Panel:
@@ -179,10 +192,7 @@ def test_code_is_inserted_for_the_chosen_library_when_a_dataset_is_large(
     # source, scope and library are remembered
     page.goto(f"{front_end_lab}/lab/workspaces/front-end?token={TOKEN}")
     page.wait_for_selector("#jp-main-dock-panel")
-    tab = page.locator('.lm-TabBar-tab[data-id="af-data"]')
-    tab.wait_for()
-    if "lm-mod-current" not in (tab.get_attribute("class") or ""):
-        tab.click()
+    panel.show()
     panel.hook("did-row", name=MANY).wait_for()
     assert panel.hook("library").input_value() == "coffea"
     panel.hook("library").select_option("uproot")

@@ -19,10 +19,10 @@ Change nothing in it: a test that needs a server of its own takes ``start_rucio`
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -302,19 +302,33 @@ def as_user(user: str | None, *command: str, death: str = "") -> list[str]:
 
 @contextmanager
 def server_folder(user: str | None) -> Iterator[Path]:
-    """Give a folder of `user`; those of test runs that were killed are removed."""
+    """Give a folder of `user`; those of test runs that were killed are removed.
+
+    A lock tells the living, not a process id: two runs may each have processes of their own.
+    """
     base = Path(tempfile.gettempdir())
     for old in base.glob("af-rucio-*"):
-        match = re.fullmatch(r"af-rucio-([0-9]+)-\w+", old.name)
-        if match and not psutil.pid_exists(int(match[1])):
+        with suppress(OSError), _locked(old):
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"af-rucio-{os.getpid()}-", dir=base))
-    if user:
-        shutil.chown(folder, user)
+    folder = Path(tempfile.mkdtemp(prefix="af-rucio-", dir=base))
+    with _locked(folder):
+        if user:
+            shutil.chown(folder, user)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder as long as this process lives, or raise BlockingIOError if another does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield folder
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(folder)
+        os.close(descriptor)
 
 
 @contextmanager
