@@ -37,7 +37,7 @@ def test_servers_end_when_the_tests_are_killed(tmp_path: Path) -> None:
     ) as run:
         assert run.stdout is not None
         instance, iam = run.stdout.readline().split()
-        assert len(find_processes(instance)) >= 6
+        wait_for(lambda: len(find_processes(instance)) >= 6, "the XRootD servers")
         run.send_signal(signal.SIGKILL)
         run.wait()
     wait_for(lambda: not find_processes(instance), "the end of the XRootD servers")
