@@ -39,7 +39,7 @@ from .tokens.audience_files import AudienceFiles, audiences_in_use
 from .tokens.bearer_file import BearerFile
 from .tokens.file_provider import FileTokenProvider
 from .tokens.keeper import TokenKeeper
-from .tokens.provider import HubTokenProvider
+from .tokens.provider import CachingTokenProvider
 
 if TYPE_CHECKING:
     from .rucio.terminal import TerminalConfig
@@ -155,9 +155,9 @@ class FacilityExtension(RucioTraits, ExtensionApp):
         )
         path = Path(self.bearer_token_file) if self.bearer_token_file else None
         self._keeper: TokenKeeper | None = None
-        self._tokens: HubTokenProvider | FileTokenProvider
+        self._tokens: CachingTokenProvider | FileTokenProvider
         if self._hub is not None:
-            self._tokens = HubTokenProvider(self._hub.token)
+            self._tokens = CachingTokenProvider(self._hub.token)
             if path is not None:
                 self._keeper = TokenKeeper(
                     self._tokens, BearerFile(path), self._doors.first_audience

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
 import re
 import time
@@ -18,7 +19,7 @@ from urllib.parse import urlencode
 
 from .errors import LabError, NotAnswering, Refused
 from .http import HttpClient
-from .tokens.model import Token, token_from_answer
+from .tokens.model import Token, Wanted, token_from_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 MAX_ANSWER = 4 * 1024 * 1024
 """Largest answer of the hub in bytes: a lab configuration with hundreds of types is far less."""
+
+LONGEST_LIFE = 999_999
+"""Seconds; the hub takes no greater number."""
 
 _AUDIENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -141,8 +145,8 @@ class HubClient:
             self._refreshing = None
         return self._config
 
-    async def token(self, audience: str) -> Token:
-        """Return a new access token for an audience, straight from the hub.
+    async def token(self, wanted: Wanted) -> Token:
+        """Return an access token, straight from the hub.
 
         Callers want `af_labextension.tokens.provider`, which keeps tokens.
 
@@ -153,10 +157,15 @@ class HubClient:
         Refused
             The hub said no; code and sentence are the hub's.
         """
-        if not _AUDIENCE.fullmatch(audience):
+        if not _AUDIENCE.fullmatch(wanted.audience):
             raise Refused("unknown-audience", "No such audience is known here.")
-        answer = await self._ask("token", {"audience": audience})
-        return token_from_answer(answer, audience, self._clock())
+        query = {"audience": wanted.audience}
+        if wanted.scope:
+            query["scope"] = wanted.scope
+        if wanted.min_left > 0:
+            query["min_left"] = str(math.ceil(min(wanted.min_left, LONGEST_LIFE)))
+        answer = await self._ask("token", query)
+        return token_from_answer(answer, wanted.audience, self._clock())
 
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         """Put one question, again after a growing pause while nobody answers."""

@@ -29,6 +29,9 @@ MINIMUM_LIFE: Final = 60.0
 EARLY: Final = 300.0
 """Seconds before its end at which a token is made anew, so that a try may fail."""
 
+RENEWED_APART: Final = 30.0
+"""Seconds: a token that is younger is given out even to those who want one that lives longer."""
+
 NARROWED_PER_USER: Final = 32
 """Tokens per user beyond which no narrower ones are given."""
 
@@ -81,6 +84,12 @@ class Brokered:
     groups: tuple[str, ...]
     lifetime: float
 
+    def serves(self, now: float, min_left: float) -> bool:
+        """Tell whether it is good enough for somebody who wants `min_left` seconds of it."""
+        left = self.expires_at - now
+        young = self.lifetime - left < RENEWED_APART
+        return left > _renewed_at(self.lifetime) and (young or left >= min_left)
+
     def to_json(self, now: float) -> dict[str, Any]:
         """Return the answer of the broker's HTTP interface."""
         return {
@@ -132,7 +141,9 @@ class Broker:
         self._logouts: Counter[str] = Counter()
         self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
-    async def token(self, user: HubUser, name: str, scope: str = "") -> Brokered:
+    async def token(
+        self, user: HubUser, name: str, scope: str = "", min_left: float = 0.0
+    ) -> Brokered:
         """Return a token for the audience called `name`.
 
         Parameters
@@ -143,6 +154,8 @@ class Broker:
             Of the audience.
         scope
             A part of the audience's scope, see `af_hub.iam.scopes.narrowed`; empty = all of it.
+        min_left
+            Seconds that the token should still live, as far as the provider's tokens live so long.
 
         Raises
         ------
@@ -167,7 +180,7 @@ class Broker:
             lock = self._locks[key] = asyncio.Lock()
         async with lock:
             try:
-                return await self._token(user, key, audience)
+                return await self._token(user, key, audience, min_left)
             except IAMUnavailable:
                 # an outage is no reason to refuse what is still good
                 old = self._cache.get(key)
@@ -187,15 +200,13 @@ class Broker:
         gone += self._former.pop(user.name, [])
         return [one for one in gone if one.expires_at > now]
 
-    async def _token(self, user: HubUser, key: _Key, audience: Audience) -> Brokered:
+    async def _token(
+        self, user: HubUser, key: _Key, audience: Audience, min_left: float
+    ) -> Brokered:
         logouts = self._logouts[user.name]
         login = await self._login(user)
         old = self._cache.get(key)
-        if (
-            old is not None
-            and old.groups == login.groups
-            and old.expires_at - time.time() > _renewed_at(old.lifetime)
-        ):
+        if old is not None and old.groups == login.groups and old.serves(time.time(), min_left):
             return old
         if old is None and key[2] != audience.scope:
             self._check_count(key)

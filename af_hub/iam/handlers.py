@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,8 @@ class TokenHandler(QuietLog, APIHandler):  # type: ignore[misc]  # JupyterHub is
         name = self.get_argument("audience", "")
         try:
             scope = self.get_argument("scope", "")
-            token = await self.authenticator.broker.token(user, name, scope)
+            min_left = _seconds(self.get_argument("min_left", "0"))
+            token = await self.authenticator.broker.token(user, name, scope, min_left)
         except AFError as error:
             self.log.warning(
                 "no token for %r of %s to %s: %s", scrub(name, 64), user.name, caller, error.code
@@ -106,7 +108,7 @@ class TokenHandler(QuietLog, APIHandler):  # type: ignore[misc]  # JupyterHub is
 
 
 class ServerTokenHandler(TokenHandler):
-    """``GET /hub/api/af/token?audience=NAME[&scope=…]``: for a user's own server."""
+    """``GET /hub/api/af/token?audience=NAME[&scope=…][&min_left=…]``: for a user's own server."""
 
     async def get(self) -> None:
         """Answer a server; cookies and other tokens of the user are refused."""
@@ -129,7 +131,7 @@ class ServerTokenHandler(TokenHandler):
 
 
 class ServiceTokenHandler(TokenHandler):
-    """``GET /hub/api/af/users/NAME/token?audience=NAME[&scope=…]``: for services of a user."""
+    """``GET /hub/api/af/users/NAME/token?audience=NAME[&scope=…][&min_left=…]``: for services of a user."""
 
     def whose(self) -> str | None:
         """Return the user of the address: a hub user, or what a stranger typed, scrubbed."""
@@ -155,6 +157,15 @@ class ServiceTokenHandler(TokenHandler):
                 _refused("audience-refused", "This service may not have tokens of that name.")
             )
         await self.answer(user, f"service:{service.name}")
+
+
+def _seconds(text: str) -> float:
+    """Read whole seconds, at most a few days."""
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise Refusal(
+            "min-left-malformed", "Give min_left as whole seconds, at most 999999.", status=400
+        )
+    return float(text)
 
 
 def _refused(code: str, message: str, status: int = 403) -> AFError:

@@ -61,6 +61,11 @@ class Folders:
         return self.runtime / "tokens"
 
     @property
+    def agent_socket(self) -> Path:
+        """Where the Lab answers programs that speak to oidc-agent."""
+        return self.runtime / "oidc-agent"
+
+    @property
     def rucio_config(self) -> Path:
         """Where the Lab writes the configuration of Rucio's clients."""
         return self.runtime / "rucio.cfg"

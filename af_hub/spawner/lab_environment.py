@@ -66,6 +66,7 @@ def lab_variables(facility: Mapping[str, str], facts: LabFacts) -> dict[str, str
         "AF_SERVER": facts.mark,
         "BEARER_TOKEN_FILE": str(facts.folders.token_file),
         "AF_TOKEN_DIR": str(facts.folders.tokens),
+        "OIDC_SOCK": str(facts.folders.agent_socket),
         "RUCIO_CONFIG": str(facts.folders.rucio_config),
         "XDG_RUNTIME_DIR": str(facts.folders.runtime),
         "JUPYTER_RUNTIME_DIR": str(facts.folders.runtime / "jupyter"),

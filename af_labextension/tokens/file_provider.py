@@ -42,7 +42,14 @@ class FileTokenProvider:
         self._seen: Token | None = None
         self._message: str | None = None
 
-    async def token(self, audience: str, *, refused: Token | None = None) -> Token:
+    async def token(
+        self,
+        audience: str,
+        *,
+        scope: str = "",  # noqa: ARG002 - one token for all
+        min_left: float = 0.0,  # noqa: ARG002 - somebody else renews it
+        refused: Token | None = None,
+    ) -> Token:
         """Return what the file holds now; see `TokenProvider.token`."""
         if self._path is None:
             raise NotAnswering(

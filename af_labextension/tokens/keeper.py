@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from af_labextension.errand import Errand
 from af_labextension.errors import FileTrouble, LabError
 
-from .model import Token, TokenState
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .bearer_file import BearerFile
+    from .model import Token, TokenState
     from .provider import TokenProvider
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class TokenKeeper:
         """Add to a token's state that its file cannot be written, if that is so."""
         if self._trouble is None:
             return state
-        return TokenState(state.audience, "error", state.expires_at, self._trouble.message)
+        return replace(state, state="error", message=self._trouble.message)
 
     async def _keep(self) -> None:
         """Go round for ever: no trouble may end it."""

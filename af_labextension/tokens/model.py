@@ -61,6 +61,25 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a token is to be.
+
+    Parameters
+    ----------
+    audience
+        Name that the facility gave to the audience.
+    scope
+        A part of what the audience's tokens may do, separated by spaces; empty: all of it.
+    min_left
+        Seconds that it should live, as far as such a token can be had.
+    """
+
+    audience: str
+    scope: str = ""
+    min_left: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TokenState:
     """What the user sees of a token: never the token.
 
@@ -74,12 +93,15 @@ class TokenState:
         Seconds since the epoch, ``None`` where there is no token.
     message
         What is wrong and what to do, ``None`` where nothing is.
+    scope
+        What it may do, separated by spaces; empty where that is not known.
     """
 
     audience: str
     state: State
     expires_at: float | None = None
     message: str | None = None
+    scope: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the row of ``GET af/status``."""
@@ -88,6 +110,7 @@ class TokenState:
             "state": self.state,
             "expires_at": self.expires_at,
             "message": self.message,
+            "scope": self.scope,
         }
 
 

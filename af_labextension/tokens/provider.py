@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from af_labextension.errors import LabError, Refused
 
-from .model import Token, TokenState
+from .model import State, Token, TokenState, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,6 +24,12 @@ RENEW_SHARE = 0.75
 JITTER = 0.05
 """The share is lowered by up to this much, so that a thousand Labs do not ask in one second."""
 
+RENEW_APART = 60.0
+"""Seconds: a token that is younger is the longest that can be had, whatever is asked for."""
+
+SCOPED = 64
+"""Largest number of tokens with a part of an audience's scope that are kept."""
+
 MINIMUM_LEFT = 20.0
 """Seconds a token must have left to be handed out while a newer one cannot be had."""
 
@@ -34,13 +40,24 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 class TokenProvider(Protocol):
     """Where tokens come from."""
 
-    async def token(self, audience: str, *, refused: Token | None = None) -> Token:
+    async def token(
+        self,
+        audience: str,
+        *,
+        scope: str = "",
+        min_left: float = 0.0,
+        refused: Token | None = None,
+    ) -> Token:
         """Return a token that is valid now.
 
         Parameters
         ----------
         audience
             Name of the audience.
+        scope
+            A part of what the audience's tokens may do, separated by spaces; empty: all of it.
+        min_left
+            Seconds that the token should still live, as far as such a token can be had.
         refused
             A token that a service just refused: another one is wanted.
 
@@ -69,13 +86,13 @@ class _Entry:
     not_before: float = 0.0
 
 
-class HubTokenProvider:
-    """Tokens from the hub: kept per audience, fetched once for all who wait, renewed early.
+class CachingTokenProvider:
+    """Tokens kept per audience and scope, fetched once for all who wait, renewed early.
 
     Parameters
     ----------
     fetch
-        Gives a new token for an audience, as `af_labextension.hub.HubClient.token` does.
+        Gives a new token, as `af_labextension.hub.HubClient.token` does.
     clock
         Seconds since the epoch.
     rng
@@ -84,7 +101,7 @@ class HubTokenProvider:
 
     def __init__(
         self,
-        fetch: Callable[[str], Awaitable[Token]],
+        fetch: Callable[[Wanted], Awaitable[Token]],
         *,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
@@ -92,42 +109,61 @@ class HubTokenProvider:
         self._fetch = fetch
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[tuple[str, str], _Entry] = {}
 
-    async def token(self, audience: str, *, refused: Token | None = None) -> Token:
+    async def token(
+        self,
+        audience: str,
+        *,
+        scope: str = "",
+        min_left: float = 0.0,
+        refused: Token | None = None,
+    ) -> Token:
         """Return a valid token; see `TokenProvider.token`."""
-        entry = self._entries.setdefault(audience, _Entry())
+        scope = " ".join(sorted(set(scope.split())))
+        entry = self._entry(audience, scope)
         now = self._clock()
         kept = entry.token
         if kept is not None and refused is not None and kept.value == refused.value:
             kept = None
         if kept is not None and now < entry.renew_at and kept.seconds_left(now) > 0:
-            return kept
+            young = now - kept.obtained_at < RENEW_APART
+            if young or kept.seconds_left(now) >= min_left:
+                return kept
         try:
             if entry.flight is None and entry.error is not None and now < entry.not_before:
                 raise entry.error
-            return await self._join_flight(audience, entry)
+            return await self._join_flight(Wanted(audience, scope, min_left), entry)
         except LabError:
             if kept is not None and kept.seconds_left(self._clock()) > MINIMUM_LEFT:
                 return kept
             raise
 
-    async def _join_flight(self, audience: str, entry: _Entry) -> Token:
+    def _entry(self, audience: str, scope: str) -> _Entry:
+        """Return what is known; of tokens with a part of the scope the oldest are forgotten."""
+        key = (audience, scope)
+        if key not in self._entries and scope:
+            scoped = [one for one, entry in self._entries.items() if one[1] and not entry.flight]
+            for one in scoped[: max(0, len(scoped) - SCOPED + 1)]:
+                del self._entries[one]
+        return self._entries.setdefault(key, _Entry())
+
+    async def _join_flight(self, wanted: Wanted, entry: _Entry) -> Token:
         """Wait for the request under way, or start one; a waiter that leaves does not stop it."""
         if entry.flight is None:
-            entry.flight = asyncio.create_task(self._fly(audience, entry))
+            entry.flight = asyncio.create_task(self._fly(wanted, entry))
         return await asyncio.shield(entry.flight)
 
-    async def _fly(self, audience: str, entry: _Entry) -> Token:
+    async def _fly(self, wanted: Wanted, entry: _Entry) -> Token:
         """Fetch one token and note how it went."""
         try:
-            token = await self._fetch(audience)
+            token = await self._fetch(wanted)
         except LabError as error:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(entry.failures, 10))
             entry.failures += 1
             entry.error = error
             entry.not_before = self._clock() + pause * (1 - JITTER * self._rng.random())
-            log.warning("no token for %s: %s %s", audience, error.code, error.detail)
+            log.warning("no token for %s: %s %s", wanted.audience, error.code, error.detail)
             raise
         else:
             entry.token, entry.error, entry.failures = token, None, 0
@@ -138,23 +174,23 @@ class HubTokenProvider:
 
     def renew_at(self, audience: str) -> float:
         """Return when to ask again: early in a token's last quarter, or after the pause."""
-        entry = self._entries.get(audience)
+        entry = self._entries.get((audience, ""))
         if entry is None:
             return 0.0
         return entry.renew_at if entry.error is None else entry.not_before
 
     def state(self, audience: str) -> TokenState:
         """Tell how a token stands; a trouble that waiting cures is told, but is not an error yet."""
-        entry = self._entries.get(audience, _Entry())
+        entry = self._entries.get((audience, ""), _Entry())
         message = entry.error.message if entry.error else None
         if entry.token is None:
             return TokenState(audience, "error" if entry.error else "refreshing", None, message)
-        expires_at = entry.token.expires_at
+        state: State = "refreshing" if entry.flight else "valid"
         if isinstance(entry.error, Refused):
-            return TokenState(audience, "error", expires_at, message)
-        if entry.token.seconds_left(self._clock()) <= 0:
-            return TokenState(audience, "expired", expires_at, message)
-        return TokenState(audience, "refreshing" if entry.flight else "valid", expires_at, message)
+            state = "error"
+        elif entry.token.seconds_left(self._clock()) <= 0:
+            state = "expired"
+        return TokenState(audience, state, entry.token.expires_at, message, entry.token.scope)
 
     async def close(self) -> None:
         """Stop requests under way."""

@@ -77,6 +77,24 @@ def test_unknown_audience_is_refused(iam_hub: Hub, server: tuple[Browser, str]) 
         assert refused(iam_hub.ask(query, server[1])) == (404, "audience-unknown")
 
 
+@pytest.mark.parametrize("least", ["-1", "1.5", "1e3", "", "1000000", "٣"])
+def test_wanted_life_is_refused_when_it_is_no_number_of_seconds(
+    iam_hub: Hub, server: tuple[Browser, str], least: str
+) -> None:
+    answer = iam_hub.ask(f"token?audience=storage&min_left={quote(least)}", server[1])
+    assert refused(answer) == (400, "min-left-malformed")
+
+
+def test_kept_token_is_given_when_more_life_is_wanted_than_any_has(
+    iam_hub: Hub, server: tuple[Browser, str]
+) -> None:
+    kept = iam_hub.ask("token?audience=storage", server[1]).json
+    again = iam_hub.ask("token?audience=storage&min_left=999999", server[1]).json
+    third = iam_hub.ask("token?audience=storage&min_left=999999", server[1]).json
+    assert third["access_token"] == again["access_token"]
+    assert again["expires_at"] >= kept["expires_at"]
+
+
 def test_personal_token_is_refused_when_it_is_not_a_servers(
     iam_hub: Hub, server: tuple[Browser, str]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from af_labextension.errors import LabError, NotAnswering, Refused
 from af_labextension.hub import MAX_ANSWER, HubAddress, HubClient
 from af_labextension.secret import Secret
+from af_labextension.tokens.model import Wanted
 from testbed.lab_hub import SERVER_TOKEN, LabHub, lab_config
 from testbed.webdav import GOOD
 
@@ -54,7 +55,7 @@ async def client(lab_hub: LabHub, moment: Time) -> AsyncIterator[HubClient]:
 
 
 async def test_a_token_comes_when_the_hub_works(client: HubClient, lab_hub: LabHub) -> None:
-    token = await client.token("storage")
+    token = await client.token(Wanted("storage"))
     assert token.value == Secret(GOOD)
     assert token.expires_at == 1000.0 + 3600.0
     assert lab_hub.headers[0]["Authorization"] == f"token {SERVER_TOKEN}"
@@ -62,7 +63,7 @@ async def test_a_token_comes_when_the_hub_works(client: HubClient, lab_hub: LabH
 
 async def test_a_blink_is_bridged(client: HubClient, lab_hub: LabHub, moment: Time) -> None:
     lab_hub.fault = 503
-    asking = asyncio.create_task(client.token("storage"))
+    asking = asyncio.create_task(client.token(Wanted("storage")))
     async with asyncio.timeout(30):
         await moment.napped.wait()
     lab_hub.fault = None
@@ -87,7 +88,7 @@ async def test_silence_is_named_after_a_few_attempts(
 ) -> None:
     lab_hub.fault = fault  # type: ignore[assignment]
     with pytest.raises(NotAnswering) as error:
-        await client.token("storage")
+        await client.token(Wanted("storage"))
     assert error.value.code == code
     assert len(lab_hub.requests) == 3
     assert moment.naps[0] < moment.naps[1] * 1.5
@@ -110,7 +111,7 @@ async def test_a_no_is_final(
 ) -> None:
     lab_hub.fault = fault  # type: ignore[assignment]
     with pytest.raises(Refused) as error:
-        await client.token("storage")
+        await client.token(Wanted("storage"))
     assert (error.value.code, error.value.status) == (code, status)
     assert len(error.value.message) <= 500
     assert len(lab_hub.requests) == 1
@@ -119,7 +120,7 @@ async def test_a_no_is_final(
 async def test_an_oversized_answer_counts_as_silence(client: HubClient, lab_hub: LabHub) -> None:
     lab_hub.fault = b"x" * (MAX_ANSWER + 1)
     with pytest.raises(NotAnswering) as error:
-        await client.token("storage")
+        await client.token(Wanted("storage"))
     assert error.value.code == "hub-unreachable"
 
 
@@ -128,7 +129,7 @@ async def test_an_audience_is_refused_without_asking_when_it_is_no_name(
     client: HubClient, lab_hub: LabHub, audience: str
 ) -> None:
     with pytest.raises(Refused):
-        await client.token(audience)
+        await client.token(Wanted(audience))
     assert not lab_hub.requests
 
 

@@ -12,7 +12,7 @@ import pytest
 from af_labextension.data.doors import Door
 from af_labextension.errors import LabError
 from af_labextension.secret import Secret
-from af_labextension.tokens.model import Token
+from af_labextension.tokens.model import Token, Wanted
 from testbed.iam import free_ports
 from testbed.lab_xrootd import (
     MakeClient,
@@ -149,12 +149,12 @@ async def test_listing_goes_on_when_tokens_live_for_seconds(
     xrootd_client: MakeClient, lab_door: Door, lab_cache: Stack
 ) -> None:
     class ShortTokens(Tokens):
-        async def __call__(self, audience: str) -> Token:
+        async def __call__(self, wanted: Wanted) -> Token:
             """Give a token that lives for two seconds and a bit."""
             self.asked += 1
             now = time.time()
             value = lab_cache.token("storage.read:/store/cms", exp=int(now) + 3)
-            return Token(Secret(value), audience, now, now + 2)
+            return Token(Secret(value), wanted.audience, now, now + 2)
 
     tokens = ShortTokens("")
     client = xrootd_client(tokens)

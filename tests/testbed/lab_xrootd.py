@@ -25,8 +25,8 @@ from af_labextension.data.xrootd.client import XRootD
 from af_labextension.data.xrootd.process import Limits
 from af_labextension.errors import LabError
 from af_labextension.secret import Secret
-from af_labextension.tokens.model import Token
-from af_labextension.tokens.provider import HubTokenProvider
+from af_labextension.tokens.model import Token, Wanted
+from af_labextension.tokens.provider import CachingTokenProvider
 from testbed.lab_hub import LabHub, lab_config
 
 if TYPE_CHECKING:
@@ -108,12 +108,12 @@ class Tokens:
         self.asked = 0
         self._age = age
 
-    async def __call__(self, audience: str) -> Token:
+    async def __call__(self, wanted: Wanted) -> Token:
         """Give the next token."""
         self.asked += 1
         value = self.values.pop(0) if len(self.values) > 1 else self.values[0]
         now = time.time()
-        return Token(Secret(value), audience, now - self._age, now + 3600, self._scope)
+        return Token(Secret(value), wanted.audience, now - self._age, now + 3600, self._scope)
 
 
 MakeClient = Callable[..., XRootD]
@@ -126,7 +126,7 @@ async def xrootd_client(lab_cache: Stack, xrootd_environment: None) -> AsyncIter
 
     def client(tokens: Tokens | None = None, **limits: Any) -> XRootD:
         made.append(
-            XRootD(HubTokenProvider(tokens or Tokens(good_token(lab_cache))), Limits(**limits))
+            XRootD(CachingTokenProvider(tokens or Tokens(good_token(lab_cache))), Limits(**limits))
         )
         return made[-1]
 

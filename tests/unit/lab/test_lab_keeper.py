@@ -12,8 +12,8 @@ from af_labextension.errors import LabError, NotAnswering, Refused
 from af_labextension.secret import Secret
 from af_labextension.tokens.bearer_file import BearerFile
 from af_labextension.tokens.keeper import TokenKeeper
-from af_labextension.tokens.model import Token
-from af_labextension.tokens.provider import HubTokenProvider
+from af_labextension.tokens.model import Token, Wanted
+from af_labextension.tokens.provider import CachingTokenProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class World:
         self.watch: Callable[[], None] = lambda: None
         self.over = asyncio.Event()
         self.file = BearerFile(path)
-        provider = HubTokenProvider(self.fetch, clock=self.clock, rng=random.Random(4))  # noqa: S311 - jitter
+        provider = CachingTokenProvider(self.fetch, clock=self.clock, rng=random.Random(4))  # noqa: S311 - jitter
         self.provider = provider
         self.keeper = TokenKeeper(
             provider, self.file, self.first_audience, clock=self.clock, sleep=self.nap
@@ -52,14 +52,14 @@ class World:
             raise self.trouble
         return self.audience
 
-    async def fetch(self, audience: str) -> Token:
+    async def fetch(self, wanted: Wanted) -> Token:
         """Issue a token, or fail."""
         self.asked += 1
         if self.trouble is not None:
             raise self.trouble
         value = f"token-{len(self.issued)}"
         self.issued[value] = self.now + self.life
-        return Token(Secret(value), audience, self.now, self.now + self.life)
+        return Token(Secret(value), wanted.audience, self.now, self.now + self.life)
 
     async def nap(self, seconds: float) -> None:
         """Let the time run, looking on the way."""

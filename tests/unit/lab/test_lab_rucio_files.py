@@ -24,8 +24,8 @@ from af_labextension.tokens.audience_files import AudienceFiles
 from af_labextension.tokens.bearer_file import BearerFile
 from af_labextension.tokens.file_provider import FileTokenProvider
 from af_labextension.tokens.keeper import TokenKeeper
-from af_labextension.tokens.model import Token
-from af_labextension.tokens.provider import HubTokenProvider
+from af_labextension.tokens.model import Token, Wanted
+from af_labextension.tokens.provider import CachingTokenProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -204,7 +204,7 @@ class World:
         self.wanted: Iterable[str] = ["storage", "rucio"]
         self.trouble: LabError | None = None
         self.folder = folder
-        self.files = AudienceFiles(HubTokenProvider(self.fetch), folder, self.audiences)
+        self.files = AudienceFiles(CachingTokenProvider(self.fetch), folder, self.audiences)
 
     async def audiences(self) -> Iterable[str]:
         """Name the audiences in use, or fail."""
@@ -212,9 +212,9 @@ class World:
             raise self.trouble
         return self.wanted
 
-    async def fetch(self, audience: str) -> Token:
+    async def fetch(self, wanted: Wanted) -> Token:
         """Issue a token."""
-        return Token(Secret(f"token-for-{audience}"), audience, 0.0, 4e9)
+        return Token(Secret(f"token-for-{wanted.audience}"), wanted.audience, 0.0, 4e9)
 
     async def look_until(self, *names: str) -> None:
         """Look, and wait until there are exactly these files."""
@@ -266,7 +266,7 @@ async def test_the_state_tells_when_an_audiences_file_cannot_be_written(tmp_path
     (tmp_path / "tokens").write_text("a file where a folder should be")
     world = World(tmp_path / "tokens")
     await world.files.look()
-    provider = HubTokenProvider(world.fetch)
+    provider = CachingTokenProvider(world.fetch)
     await provider.token("rucio")
     async with asyncio.timeout(10):
         while world.files.refine(provider.state("rucio")).state != "error":  # noqa: ASYNC110
@@ -314,7 +314,7 @@ async def test_no_token_is_left_when_the_end_comes_while_it_is_written(tmp_path:
     async def audience() -> str:
         return "storage"
 
-    keeper = TokenKeeper(HubTokenProvider(world.fetch), file, audience)
+    keeper = TokenKeeper(CachingTokenProvider(world.fetch), file, audience)
     keeper.start()
     await asyncio.to_thread(file.begun.wait, 10)
     stopping = asyncio.create_task(keeper.stop())

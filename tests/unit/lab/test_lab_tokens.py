@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from af_labextension.errors import NotAnswering, Refused
 from af_labextension.secret import Secret
-from af_labextension.tokens.model import Token, token_from_answer
-from af_labextension.tokens.provider import MINIMUM_LEFT, HubTokenProvider
+from af_labextension.tokens.model import Token, Wanted, token_from_answer
+from af_labextension.tokens.provider import (
+    MINIMUM_LEFT,
+    RENEW_APART,
+    SCOPED,
+    CachingTokenProvider,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +45,7 @@ class Source:
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
 
-    async def __call__(self, audience: str) -> Token:
+    async def __call__(self, wanted: Wanted) -> Token:
         """Issue a token, or fail."""
         self.calls += 1
         if self.gate is not None:
@@ -48,7 +53,7 @@ class Source:
         if self.error is not None:
             raise self.error
         now = self.clock()
-        return Token(Secret(f"token-{self.calls}"), audience, now, now + self.life)
+        return Token(Secret(f"token-{self.calls}"), wanted.audience, now, now + self.life)
 
 
 @pytest.fixture
@@ -114,7 +119,7 @@ def test_any_answer_is_a_token_or_the_one_error(answer: dict[str, Any]) -> None:
 
 async def test_one_request_serves_all_when_many_ask_at_once(clock: Clock, source: Source) -> None:
     source.gate = asyncio.Event()
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     asking = [asyncio.create_task(provider.token("storage")) for _ in range(50)]
     await asyncio.sleep(0)
     assert provider.state("storage").state == "refreshing"
@@ -127,7 +132,7 @@ async def test_the_request_lives_on_when_the_first_asker_leaves(
     clock: Clock, source: Source
 ) -> None:
     source.gate = asyncio.Event()
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     first = asyncio.create_task(provider.token("storage"))
     second = asyncio.create_task(provider.token("storage"))
     await asyncio.sleep(0)
@@ -137,7 +142,7 @@ async def test_the_request_lives_on_when_the_first_asker_leaves(
 
 
 async def test_audiences_are_kept_apart(clock: Clock, source: Source) -> None:
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     assert (await provider.token("a")).audience == "a"
     assert (await provider.token("b")).audience == "b"
     await provider.token("a")
@@ -147,7 +152,7 @@ async def test_audiences_are_kept_apart(clock: Clock, source: Source) -> None:
 async def test_a_token_is_renewed_in_its_last_third_and_not_before(
     clock: Clock, source: Source
 ) -> None:
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     await provider.token("storage")
     assert clock.now + 70 <= provider.renew_at("storage") <= clock.now + 75
     clock.now += 69
@@ -157,7 +162,7 @@ async def test_a_token_is_renewed_in_its_last_third_and_not_before(
 
 
 async def test_the_old_token_serves_on_when_the_hub_is_away(clock: Clock, source: Source) -> None:
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     await provider.token("storage")
     source.error = down()
     clock.now += 76
@@ -172,7 +177,7 @@ async def test_the_old_token_serves_on_when_the_hub_is_away(clock: Clock, source
 
 
 async def test_the_hub_is_left_in_peace_when_it_failed(clock: Clock, source: Source) -> None:
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     source.error = down()
     for _ in range(20):
         with pytest.raises(NotAnswering):
@@ -195,7 +200,7 @@ async def test_the_hub_is_left_in_peace_when_it_failed(clock: Clock, source: Sou
 
 
 async def test_the_user_is_told_at_once_when_the_hub_says_no(clock: Clock, source: Source) -> None:
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     await provider.token("storage")
     source.error = Refused("session-over", "Log in again.")
     clock.now += 76
@@ -207,7 +212,7 @@ async def test_the_user_is_told_at_once_when_the_hub_says_no(clock: Clock, sourc
 async def test_another_token_is_fetched_when_a_service_refused_the_kept_one(
     clock: Clock, source: Source
 ) -> None:
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     refused = await provider.token("storage")
     again = await asyncio.gather(*(provider.token("storage", refused=refused) for _ in range(5)))
     assert {token.value for token in again} == {Secret("token-2")}
@@ -220,8 +225,50 @@ async def test_another_token_is_fetched_when_a_service_refused_the_kept_one(
 async def test_a_refused_token_is_not_given_again_when_the_hub_is_away(
     clock: Clock, source: Source
 ) -> None:
-    provider = HubTokenProvider(source, clock=clock)
+    provider = CachingTokenProvider(source, clock=clock)
     refused = await provider.token("storage")
     source.error = down()
     with pytest.raises(NotAnswering):
         await provider.token("storage", refused=refused)
+
+
+async def test_another_token_is_fetched_when_more_life_is_wanted(
+    clock: Clock, source: Source
+) -> None:
+    source.life = 1000.0
+    provider = CachingTokenProvider(source, clock=clock)
+    await provider.token("storage")
+    clock.now += 100.0
+    assert (await provider.token("storage", min_left=900.0)).value.reveal() == "token-1"
+    assert (await provider.token("storage", min_left=901.0)).value.reveal() == "token-2"
+    # none lives longer: a token of a moment ago is what there is, and the hub is left in peace
+    assert (await provider.token("storage", min_left=5000.0)).value.reveal() == "token-2"
+    clock.now += RENEW_APART
+    assert (await provider.token("storage", min_left=5000.0)).value.reveal() == "token-3"
+
+
+async def test_parts_of_the_scope_are_kept_apart_when_they_are_asked_for(
+    clock: Clock, source: Source
+) -> None:
+    provider = CachingTokenProvider(source, clock=clock)
+    whole = await provider.token("storage")
+    part = await provider.token("storage", scope="storage.read:/b storage.read:/a")
+    assert part != whole
+    assert await provider.token("storage", scope=" storage.read:/a  storage.read:/b") == part
+    assert await provider.token("storage") == whole
+    assert source.calls == 2
+
+
+async def test_few_parts_are_kept_when_very_many_are_asked_for(
+    clock: Clock, source: Source
+) -> None:
+    provider = CachingTokenProvider(source, clock=clock)
+    whole = await provider.token("storage")
+    for number in range(3 * SCOPED):
+        await provider.token("storage", scope=f"storage.read:/{number}")
+    calls = source.calls
+    await provider.token("storage", scope=f"storage.read:/{3 * SCOPED - 1}")
+    assert await provider.token("storage") == whole
+    assert source.calls == calls
+    await provider.token("storage", scope="storage.read:/0")
+    assert source.calls == calls + 1
