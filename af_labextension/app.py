@@ -35,6 +35,7 @@ from .rucio.client import RucioClient
 from .rucio.traits import RucioTraits, respect_rucio_home
 from .secret import Secret
 from .tokens import handlers as token_handlers
+from .tokens.agent.traits import AgentTraits
 from .tokens.audience_files import AudienceFiles, audiences_in_use
 from .tokens.bearer_file import BearerFile
 from .tokens.file_provider import FileTokenProvider
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from .rucio.terminal import TerminalConfig
 
 
-class FacilityExtension(RucioTraits, ExtensionApp):
+class FacilityExtension(RucioTraits, AgentTraits, ExtensionApp):
     """The analysis facility in a Lab: tokens, storage, Dask clusters."""
 
     name = "af_labextension"
@@ -168,12 +169,14 @@ class FacilityExtension(RucioTraits, ExtensionApp):
         self._rucio_place = self.rucio_place(self._hub.lab_config if self._hub else None)
         self._files = self._make_files()
         self._terminal = self._make_terminal()
+        self._agent = self.make_agent(self._hub, self._doors, self._tokens)
         self.settings.update(
             {
                 names.HUB: self._hub,
                 names.TOKENS: self._tokens,
                 names.KEEPER: self._keeper,
                 names.AUDIENCE_FILES: self._files,
+                names.AGENT: self._agent,
                 names.DOORS: self._doors,
                 names.SOURCES: self._sources,
                 names.RUCIO_PLACE: self._rucio_place,
@@ -226,9 +229,13 @@ class FacilityExtension(RucioTraits, ExtensionApp):
             self._files.start()
         if self._terminal is not None:
             self._terminal.start()
+        if self._agent is not None:
+            self._agent.start()
 
     async def stop_extension(self) -> None:
         """Stop what runs in the background."""
+        if self._agent is not None:
+            await self._agent.stop()
         if self._keeper is not None:
             await self._keeper.stop()
         if self._terminal is not None:

@@ -14,6 +14,9 @@ KEEPER = "af_token_keeper"
 AUDIENCE_FILES = "af_audience_files"
 """`af_labextension.tokens.audience_files.AudienceFiles`, or ``None`` where none are kept."""
 
+AGENT = "af_agent"
+"""`af_labextension.tokens.agent.server.AgentSocket`, or ``None`` where there is none."""
+
 DOORS = "af_doors"
 """`af_labextension.data.doors.Doors`."""
 
