@@ -92,6 +92,8 @@ APT_PROGRAMS := \
   xrootd-client:xrdcp \
   xrootd-plugins:/usr/lib/*/libXrdSecgsi-*.so \
   memcached:memcached \
+  oidc-agent-cli:oidc-token \
+  liboidc-agent4:/usr/lib/*/liboidc-agent.so.4 \
   postgresql:/usr/lib/postgresql/*/bin/initdb
 
 .PHONY: system
