@@ -28,9 +28,12 @@ SHARED = {
 }
 """What Jupyter looks for outside the Python packages, and where."""
 
+AT_START = "readers/analysis_facility_readers.pth"
+"""What Python runs whenever it starts; it lies beside the packages, not in one."""
+
 
 class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]  # generic only for type checkers
-    """Build the front end with npm and add it to the wheel's shared data."""
+    """Build the front end with npm and add it to the wheel's shared data; add the ``.pth`` file."""
 
     PLUGIN_NAME = "custom"
 
@@ -51,13 +54,16 @@ class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]  # generic onl
         subprocess.CalledProcessError
             The build failed; npm has said why.
         """
-        if version == "editable":
-            return
         folder = Path(self.root) / FRONT_END
+        at_start = folder / AT_START
+        if version == "editable":
+            build_data["force_include_editable"][str(at_start)] = at_start.name
+            return
         # a checkout may hold an old build, a source distribution never does
         if not (Path(self.root) / "PKG-INFO").is_file():
             self._build(folder)
         if self.target_name == "wheel":
+            build_data["force_include"][str(at_start)] = at_start.name
             for source, place in SHARED.items():
                 build_data["shared_data"][str(folder / source)] = place
 

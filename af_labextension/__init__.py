@@ -1,12 +1,15 @@
 """JupyterLab side of an analysis facility: tokens, data browser, Dask panel.
 
-Importing this package costs next to nothing: the server extension is loaded only when Jupyter
-asks for it.
+Importing this package costs next to nothing, and every Python of the environment does
+(`af_labextension.readers.start`): the server extension is loaded only when Jupyter asks for it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+# what type checkers take for typing.TYPE_CHECKING: importing typing takes longer than all the rest
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:

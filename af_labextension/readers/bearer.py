@@ -1,0 +1,60 @@
+"""Find the bearer token as XRootD's clients do, and see when it is another one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def bearer_token(environ: Mapping[str, str]) -> bytes | None:
+    """Return the token of the moment, None if there is none.
+
+    WLCG Bearer Token Discovery: ``BEARER_TOKEN``, the file that ``BEARER_TOKEN_FILE`` names,
+    ``bt_u<uid>`` in ``XDG_RUNTIME_DIR``, then in ``/tmp``.
+
+    The file is read each time: it is small, lies in memory, and reading costs a few microseconds.
+    """
+    if value := environ.get("BEARER_TOKEN", "").strip():
+        return value.encode()
+    for place in _places(environ):
+        if token := token_in(place):
+            return token
+    return None
+
+
+def token_in(place: Path) -> bytes | None:
+    """Return what stands in a token file, None if it is empty or cannot be read."""
+    try:
+        return place.read_bytes().strip() or None
+    except OSError:
+        return None
+
+
+def _places(environ: Mapping[str, str]) -> Iterator[Path]:
+    if named := environ.get("BEARER_TOKEN_FILE"):
+        yield Path(named)
+    name = f"bt_u{os.geteuid()}"
+    if folder := environ.get("XDG_RUNTIME_DIR"):
+        yield Path(folder) / name
+    yield Path("/tmp") / name  # noqa: S108 - the place is what the discovery says
+
+
+def lifetime(token: bytes) -> float | None:
+    """Return for how many seconds a token was made, None if it does not say.
+
+    The difference of its ``exp`` and ``iat``, so that this machine's clock does not matter. The
+    signature is not looked at: nothing but the pace of tidying up depends on it.
+    """
+    try:
+        _, body, _ = token.split(b".")
+        claims = json.loads(base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
+        return max(float(claims["exp"]) - float(claims["iat"]), 0.0)
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        return None
