@@ -35,18 +35,16 @@ from .rucio.client import RucioClient
 from .rucio.traits import RucioTraits, respect_rucio_home
 from .secret import Secret
 from .tokens import handlers as token_handlers
-from .tokens.agent.traits import AgentTraits
 from .tokens.audience_files import AudienceFiles, audiences_in_use
 from .tokens.bearer_file import BearerFile
-from .tokens.file_provider import FileTokenProvider
 from .tokens.keeper import TokenKeeper
-from .tokens.provider import CachingTokenProvider
+from .tokens.traits import TokenTraits
 
 if TYPE_CHECKING:
     from .rucio.terminal import TerminalConfig
 
 
-class FacilityExtension(RucioTraits, AgentTraits, ExtensionApp):
+class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
     """The analysis facility in a Lab: tokens, storage, Dask clusters."""
 
     name = "af_labextension"
@@ -94,42 +92,12 @@ class FacilityExtension(RucioTraits, AgentTraits, ExtensionApp):
         """,
     ).tag(config=True)
 
-    bearer_token_file = Unicode(
-        help="""
-        The bearer-token file (WLCG Bearer Token Discovery).
-
-        With a hub the extension keeps it valid: owner-only, replaced as a whole, renewed when three
-        quarters of a token's life have gone. Without a hub it only reads the file, and somebody
-        else renews it. The default is the environment variable ``BEARER_TOKEN_FILE``; empty means
-        that no file is kept. Choose a folder in memory (tmpfs) that nobody else can write to.
-        """,
-    ).tag(config=True)
-
-    audience_token_folder = Unicode(
-        help="""
-        Folder for a token file of each audience: ``<folder>/<audience>``.
-
-        With a hub the extension keeps one for each audience that storage or Rucio use, as it keeps
-        `bearer_token_file`. Programs that speak to something else than the first storage find
-        their token here; Rucio's client does. The default is the environment variable
-        ``AF_TOKEN_DIR``; empty means that none are kept.
-        """,
-    ).tag(config=True)
-
     @default("hub_api_url")
     def _default_hub_api_url(self) -> str:
         address = os.environ.get("AF_HUB_API", "")
         if not address and (api := os.environ.get("JUPYTERHUB_API_URL", "")):
             address = api.rstrip("/") + "/af"
         return address
-
-    @default("bearer_token_file")
-    def _default_bearer_token_file(self) -> str:
-        return os.environ.get("BEARER_TOKEN_FILE", "")
-
-    @default("audience_token_folder")
-    def _default_audience_token_folder(self) -> str:
-        return os.environ.get("AF_TOKEN_DIR", "")
 
     @validate("storage_doors")
     def _valid_doors(self, proposal: Any) -> Any:
@@ -154,17 +122,15 @@ class FacilityExtension(RucioTraits, AgentTraits, ExtensionApp):
             [door_from(entry) for entry in self.storage_doors],
             self._hub.lab_config if self._hub else None,
         )
-        path = Path(self.bearer_token_file) if self.bearer_token_file else None
+        self._tokens = self.make_tokens(self._hub)
+        self._keeps = self.source_of_tokens(self._hub) != "file"
         self._keeper: TokenKeeper | None = None
-        self._tokens: CachingTokenProvider | FileTokenProvider
-        if self._hub is not None:
-            self._tokens = CachingTokenProvider(self._hub.token)
-            if path is not None:
-                self._keeper = TokenKeeper(
-                    self._tokens, BearerFile(path), self._doors.first_audience
-                )
-        else:
-            self._tokens = FileTokenProvider(path)
+        if self._keeps and self.bearer_token_file:
+            self._keeper = TokenKeeper(
+                self._tokens,
+                BearerFile(Path(self.bearer_token_file)),
+                self._doors.first_audience,
+            )
         self._sources = Sources(self._tokens)
         self._rucio_place = self.rucio_place(self._hub.lab_config if self._hub else None)
         self._files = self._make_files()
@@ -186,7 +152,7 @@ class FacilityExtension(RucioTraits, AgentTraits, ExtensionApp):
 
     def _make_files(self) -> AudienceFiles | None:
         """Return the keeper of the audiences' token files, if they are kept."""
-        if self._hub is None or not self.audience_token_folder:
+        if not self._keeps or not self.audience_token_folder:
             return None
         return AudienceFiles(
             self._tokens,

@@ -114,8 +114,10 @@ class TokenState:
         }
 
 
-def token_from_answer(answer: Mapping[str, Any], audience: str, now: float) -> Token:
-    """Read the hub's answer to ``GET token?audience=NAME``.
+def token_from_answer(
+    answer: Mapping[str, Any], audience: str, now: float, *, source: str = "hub"
+) -> Token:
+    """Read the answer of the hub to ``GET token?audience=NAME``, or of an oidc-agent.
 
     The end of life is counted from `now` by ``expires_in``, so that a Lab whose clock is wrong
     still renews in time; ``expires_at`` serves where ``expires_in`` is missing.
@@ -123,7 +125,8 @@ def token_from_answer(answer: Mapping[str, Any], audience: str, now: float) -> T
     Raises
     ------
     NotAnswering
-        ``hub-garbage``: the answer is not what the hub promises. Nothing in it is repaired.
+        ``hub-garbage`` (or of another source): the answer is not what the source promises.
+        Nothing in it is repaired.
     """
     value = answer.get("access_token")
     life = answer.get("expires_in")
@@ -137,8 +140,8 @@ def token_from_answer(answer: Mapping[str, Any], audience: str, now: float) -> T
         or not 0 < life < 366 * 86400
     ):
         raise NotAnswering(
-            "hub-garbage",
-            "The hub gave an answer that is not a token. Tell the facility's support.",
+            f"{source.removeprefix('oidc-')}-garbage",
+            f"The {source} gave an answer that is not a token. Tell the facility's support.",
             detail=f"keys {sorted(map(str, answer))[:20]}",
         )
     return Token(
