@@ -218,7 +218,7 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
             folder=engine.folder(cluster.name),
             api_url=self.api_url,
             host=engine.host,
-            has_token=bool(cluster.config.token_audience),
+            audience=cluster.config.token_audience,
             extra={**self.settings.environment, **cluster.config.environment},
         )
 

@@ -41,6 +41,11 @@ larger array from the kernel anew: Z→μμ took twice the time (measured). With
 64 MiB that are free; what stands in the environment wins over Dask's default."""
 
 
+DOORS = "AF_DOORS"
+"""Environment variable with the facility's doors, ``audience=url`` with blanks between; programs
+show the token to these and no others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One process to start.
@@ -74,8 +79,8 @@ class ClusterFacts:
         Gateway's API as schedulers reach it.
     host
         Address to listen at.
-    has_token
-        Whether a bearer token is relayed to the cluster.
+    audience
+        Audience of the bearer token that is relayed to the cluster; empty: none is.
     extra
         Further environment, from the facility: no secret.
     """
@@ -84,7 +89,7 @@ class ClusterFacts:
     folder: str
     api_url: str
     host: str
-    has_token: bool
+    audience: str
     extra: Mapping[str, str]
 
 
@@ -176,6 +181,8 @@ def _environment(facts: ClusterFacts, role: str) -> dict[str, str]:
         f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY": f"{facts.folder}/{KEY_FILE}",
         "DASK_TEMPORARY_DIRECTORY": f"{facts.folder}/scratch",
     }
-    if facts.has_token:
+    doors = facts.extra.get(DOORS, "").split()
+    environment[DOORS] = " ".join(door for door in doors if door.startswith(f"{facts.audience}="))
+    if facts.audience:
         environment["BEARER_TOKEN_FILE"] = f"{facts.folder}/{BEARER_TOKEN_FILE}"
     return environment

@@ -156,6 +156,9 @@ def lab_environment(facility: FacilityConfig) -> dict[str, str]:
     if facility.storage:
         # where examples and notebooks find the data without an address written into them
         variables["AF_STORAGE_URL"] = facility.storage[0].url
+        # to whom programs may show which token
+        doors = (f"{door.audience}={door.url}" for door in facility.storage)
+        variables["AF_DOORS"] = " ".join(doors)
     if facility.compute.gateway is not None:
         variables |= {
             "DASK_GATEWAY__ADDRESS": facility.compute.gateway.address,

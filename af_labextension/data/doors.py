@@ -125,6 +125,10 @@ class Doors:
         self._fixed = tuple(fixed)
         self._lab_config = lab_config
 
+    def variable(self) -> str:
+        """Return the fixed doors as ``AF_DOORS`` has them: ``audience=url``, blanks between."""
+        return " ".join(f"{door.audience}={door.url}" for door in self._fixed if door.audience)
+
     async def all(self) -> tuple[Door, ...]:
         """Return all doors.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+import pytest
 from distributed.nanny import _get_env_variables
 
 from af_hub.compute.launch import ALLOCATOR, ClusterFacts, worker_launch
 
-if TYPE_CHECKING:
-    import pytest
-
 FACTS = ClusterFacts(
-    name="c", folder="/c", host="127.0.0.1", api_url="http://g", has_token=True, extra={}
+    name="c", folder="/c", host="127.0.0.1", api_url="http://g", audience="storage", extra={}
 )
 
 
@@ -39,3 +37,17 @@ def test_no_token_is_in_arguments_or_environment_of_a_worker() -> None:
         files={"gateway-token": b"canary-token"},
     )
     assert "canary" not in " ".join((*launch.command, *launch.environment.values()))
+
+
+@pytest.mark.parametrize(
+    ("audience", "doors"),
+    [("storage", "storage=https://a/s storage=root://b//s"), ("store", ""), ("", "")],
+)
+def test_workers_know_the_doors_of_their_tokens_audience_only(audience: str, doors: str) -> None:
+    said = "storage=https://a/s archive=https://c/s storage=root://b//s"
+    facts = replace(FACTS, audience=audience, extra={"AF_DOORS": said})
+    launch = worker_launch(
+        ("dask", "worker"), facts, name="w", scheduler="tls://s", threads=1, memory=1, files={}
+    )
+    assert launch.environment["AF_DOORS"] == doors
+    assert ("BEARER_TOKEN_FILE" in launch.environment) == bool(audience)

@@ -88,6 +88,9 @@ def test_default_file_names_every_door_when_written() -> None:
     assert [door.name for door in facility.doors_of_the_cache()] == ["cache"]
     # the first door is what the examples read
     assert lab_environment(facility)["AF_STORAGE_URL"] == "https://127.0.0.1:8002/store"
+    assert lab_environment(facility)["AF_DOORS"] == (
+        "storage=https://127.0.0.1:8002/store storage=root://127.0.0.1:8004//store"
+    )
     assert lab_environment(facility)["X509_CERT_DIR"] == "/facility/pki/certificates"
 
 
