@@ -12,11 +12,11 @@ import logging
 import math
 import random
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from .clock import steady
 from .errors import LabError, NotAnswering, Refused
 from .http import HttpClient
 from .tokens.model import Token, Wanted, token_from_answer
@@ -74,7 +74,7 @@ class HubClient:
     config_ttl
         Seconds for which the lab configuration is taken from memory.
     clock, sleep
-        Seconds since the epoch, and waiting; a test gives its own.
+        Seconds since the epoch (`af_labextension.clock`), and waiting; a test gives its own.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class HubClient:
         timeout: float = 10.0,
         attempts: int = 3,
         config_ttl: float = 60.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.address = address

@@ -6,9 +6,9 @@ import asyncio
 import base64
 import binascii
 import json
-import time
 from typing import TYPE_CHECKING
 
+from af_labextension.clock import from_the_wall, steady
 from af_labextension.errors import NotAnswering
 from af_labextension.secret import Secret
 
@@ -36,7 +36,7 @@ class FileTokenProvider:
         Seconds since the epoch.
     """
 
-    def __init__(self, path: Path | None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path | None, *, clock: Callable[[], float] = steady) -> None:
         self._path = path
         self._clock = clock
         self._seen: Token | None = None
@@ -106,6 +106,6 @@ def _expiry(token: str, now: float) -> float:
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return float(claims["exp"])
+        return from_the_wall(float(claims["exp"]))
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
         return now + _LOOK_AGAIN

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from af_labextension.clock import steady
 from af_labextension.errand import Errand
 from af_labextension.errors import FileTrouble, LabError
 
@@ -55,7 +55,7 @@ class TokenKeeper:
         file: BearerFile,
         audience: Callable[[], Awaitable[str | None]],
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._provider = provider

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from af_labextension.clock import on_the_wall
 from af_labextension.errors import NotAnswering
 from af_labextension.secret import Secret
 
@@ -35,9 +36,10 @@ class Token:
     audience
         Name that the facility gave to the audience, for example ``storage``.
     obtained_at
-        When it came in, seconds since the epoch on the Lab's clock.
+        When it came in, seconds since the epoch on the Lab's steady clock
+        (`af_labextension.clock`).
     expires_at
-        When it ends, seconds since the epoch on the Lab's clock.
+        When it ends, on the same clock.
     scope
         Granted scopes, separated by spaces.
     issuer
@@ -90,7 +92,7 @@ class TokenState:
     state
         ``valid``, ``refreshing``, ``expired`` or ``error``.
     expires_at
-        Seconds since the epoch, ``None`` where there is no token.
+        Seconds since the epoch on the steady clock, ``None`` where there is no token.
     message
         What is wrong and what to do, ``None`` where nothing is.
     scope
@@ -108,7 +110,7 @@ class TokenState:
         return {
             "audience": self.audience,
             "state": self.state,
-            "expires_at": self.expires_at,
+            "expires_at": None if self.expires_at is None else on_the_wall(self.expires_at),
             "message": self.message,
             "scope": self.scope,
         }
@@ -131,7 +133,7 @@ def token_from_answer(
     value = answer.get("access_token")
     life = answer.get("expires_in")
     if life is None and isinstance(answer.get("expires_at"), int | float):
-        life = answer["expires_at"] - now
+        life = answer["expires_at"] - on_the_wall(now)
     if (
         not isinstance(value, str)
         or not is_token(value)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from af_labextension.clock import steady
 from af_labextension.errors import LabError, Refused
 
 from .model import State, Token, TokenState, Wanted
@@ -103,7 +103,7 @@ class CachingTokenProvider:
         self,
         fetch: Callable[[Wanted], Awaitable[Token]],
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
         rng: random.Random | None = None,
     ) -> None:
         self._fetch = fetch

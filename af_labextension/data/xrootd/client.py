@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from af_labextension.clock import steady
 from af_labextension.data.granted import leading_names
 from af_labextension.data.paths import checked_raw_path, is_name, raw_url_of
 from af_labextension.errors import LabError, NotAnswering
@@ -91,7 +91,7 @@ class _Attempts:
         """Tell whether another token could help."""
         if self.token is None:
             return False
-        age = time.time() - self.token.obtained_at
+        age = steady() - self.token.obtained_at
         return failure.reason == "token" or (
             failure.reason == "not-allowed" and age > _WORTH_RENEWING
         )

@@ -7,9 +7,9 @@ import contextlib
 import json
 import logging
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
+from af_labextension.clock import steady
 from af_labextension.errors import LabError, NotAnswering, Refused
 from af_labextension.tokens.model import Token, Wanted, token_from_answer
 
@@ -56,7 +56,7 @@ class AgentClient:
         audiences: Mapping[str, str] | None = None,
         *,
         patience: float = PATIENCE,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self._path = path
         self._account = account

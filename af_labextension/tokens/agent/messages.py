@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from af_labextension.clock import on_the_wall
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -106,7 +108,7 @@ def token_answer(token: Token) -> bytes:
             "status": "success",
             "access_token": token.value.reveal(),
             "issuer": token.issuer,
-            "expires_at": int(token.expires_at),
+            "expires_at": int(on_the_wall(token.expires_at)),
         }
     ).encode()
 
