@@ -122,6 +122,8 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
             [door_from(entry) for entry in self.storage_doors],
             self._hub.lab_config if self._hub else None,
         )
+        if self.storage_doors:  # else the hub has told kernels and terminals
+            os.environ["AF_DOORS"] = self._doors.variable()
         self._tokens = self.make_tokens(self._hub)
         self._keeps = self.source_of_tokens(self._hub) != "file"
         self._keeper: TokenKeeper | None = None

@@ -127,7 +127,11 @@ class Doors:
 
     def variable(self) -> str:
         """Return the fixed doors as ``AF_DOORS`` has them: ``audience=url``, blanks between."""
-        return " ".join(f"{door.audience}={door.url}" for door in self._fixed if door.audience)
+        return " ".join(
+            f"{door.audience}={door.url}"
+            for door in self._fixed
+            if door.audience and not re.search(r"[\s=]", door.audience)
+        )
 
     async def all(self) -> tuple[Door, ...]:
         """Return all doors.

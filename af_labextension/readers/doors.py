@@ -57,7 +57,7 @@ def doors_in(text: str) -> tuple[HttpsDoor, ...]:
     for entry in text.split():
         audience, _, url = entry.partition("=")
         origin, path = _place(url)
-        if origin is not None and _AUDIENCE.fullmatch(audience):
+        if origin is not None and audience:
             doors.append(HttpsDoor(audience, *origin, path.rstrip("/") + "/"))
     return tuple(doors)
 
@@ -75,10 +75,16 @@ def token_for(url: str, environ: Mapping[str, str]) -> str | None:
     """
     for door in doors_in(environ.get(VARIABLE, "")):
         if door.shows(url):
-            folder = environ.get("AF_TOKEN_DIR")
-            token = token_in(Path(folder) / door.audience) if folder else bearer_token(environ)
+            token = _token_of(door.audience, environ)
             return token.decode("ascii", "ignore") if token else None
     return None
+
+
+def _token_of(audience: str, environ: Mapping[str, str]) -> bytes | None:
+    folder = environ.get("AF_TOKEN_DIR")
+    if not folder:
+        return bearer_token(environ)
+    return token_in(Path(folder) / audience) if _AUDIENCE.fullmatch(audience) else None
 
 
 def _place(url: str) -> tuple[tuple[str, int] | None, str]:

@@ -128,6 +128,7 @@ async def start_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """Give a function that starts a server: ``await start_lab(hub, **traits)``."""
     for name in ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "AF_HUB_API", "BEARER_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AF_DOORS", "")  # a Lab with doors of its own sets it
     for kind in ("CONFIG", "DATA", "RUNTIME"):
         monkeypatch.setenv(f"JUPYTER_{kind}_DIR", str(tmp_path / f"jupyter-{kind.lower()}"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -97,3 +97,14 @@ def test_an_xrootd_door_is_refused_when_its_url_holds_more_than_a_place(url: str
 
 def test_a_door_tells_its_kind() -> None:
     assert door_from({"name": "d", "url": "https://host/s", "audience": "a"}).kind == "webdav"
+
+
+def test_programs_are_told_the_doors_that_want_a_token() -> None:
+    entries: list[dict[str, Any]] = [
+        {"name": "disk", "url": "https://HOST/store/", "audience": "storage"},
+        {"name": "cache", "url": "root://cache//store", "audience": "https://cache"},
+        {"name": "open", "url": "https://open/store", "audience": None},
+        {"name": "odd", "url": "https://odd/store", "audience": "two words"},
+    ]
+    doors = Doors([door_from(entry) for entry in entries], None)
+    assert doors.variable() == "storage=https://host/store https://cache=root://cache//store"

@@ -87,5 +87,11 @@ def test_any_text_is_borne(text: str) -> None:
     assert token_for(text, {"AF_DOORS": "a=https://disk/store", "BEARER_TOKEN": "x"}) is None
 
 
-def test_an_audience_leads_to_no_file_outside_the_folder() -> None:
-    assert doors_in("../bearer=https://disk/a /etc/passwd=https://disk/b =https://disk/c") == ()
+@pytest.mark.parametrize("audience", ["../bearer", "/etc/hostname", ".."])
+def test_an_audience_leads_to_no_file_outside_the_folder(
+    environ: dict[str, str], audience: str
+) -> None:
+    environ["AF_DOORS"] = f"{audience}=https://disk/store"
+    assert token_for("https://disk/store/a", environ) is None
+    del environ["AF_TOKEN_DIR"]
+    assert token_for("https://disk/store/a", environ) == "bearer"
