@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-def bearer_token(environ: Mapping[str, str]) -> bytes | None:
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token as it was found.
+
+    Parameters
+    ----------
+    token
+        The token.
+    written
+        When its file was written, in seconds since the epoch by this machine's clock; None for one
+        from the environment, which nobody can renew from outside.
+    """
+
+    token: bytes = field(repr=False)
+    written: float | None
+
+
+def find_bearer(environ: Mapping[str, str]) -> Bearer | None:
     """Return the token of the moment, None if there is none.
 
     WLCG Bearer Token Discovery: ``BEARER_TOKEN``, the file that ``BEARER_TOKEN_FILE`` names,
@@ -22,17 +40,16 @@ def bearer_token(environ: Mapping[str, str]) -> bytes | None:
     The file is read each time: it is small, lies in memory, and reading costs a few microseconds.
     """
     if value := environ.get("BEARER_TOKEN", "").strip():
-        return value.encode()
-    for place in _places(environ):
-        if token := token_in(place):
-            return token
-    return None
+        return Bearer(value.encode(), None)
+    return next((found for place in _places(environ) if (found := bearer_in(place))), None)
 
 
-def token_in(place: Path) -> bytes | None:
+def bearer_in(place: Path) -> Bearer | None:
     """Return what stands in a token file, None if it is empty or cannot be read."""
     try:
-        return place.read_bytes().strip() or None
+        with place.open("rb") as file:
+            token = file.read().strip()
+            return Bearer(token, os.fstat(file.fileno()).st_mtime) if token else None
     except OSError:
         return None
 
@@ -50,7 +67,7 @@ def lifetime(token: bytes) -> float | None:
     """Return for how many seconds a token was made, None if it does not say.
 
     The difference of its ``exp`` and ``iat``, so that this machine's clock does not matter. The
-    signature is not looked at: nothing but the pace of tidying up depends on it.
+    signature is not looked at: nothing but the pace of tidying up and of waiting depends on it.
     """
     try:
         _, body, _ = token.split(b".")

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .bearer import bearer_token, token_in
+from .bearer import bearer_in, find_bearer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .bearer import Bearer
 
 VARIABLE = "AF_DOORS"
 """Environment variable: ``audience=https://host[:port]/folder``, more of them after blanks."""
@@ -62,29 +64,30 @@ def doors_in(text: str) -> tuple[HttpsDoor, ...]:
     return tuple(doors)
 
 
-def token_for(url: str, environ: Mapping[str, str]) -> str | None:
-    """Return the token of the moment that an address may see, None if there is none for it.
+def audience_for(url: str, environ: Mapping[str, str]) -> str | None:
+    """Return the audience whose token an address may see, None if it may see none.
 
     Parameters
     ----------
     url
         What is about to be asked, and not what led there.
     environ
-        Where there is a folder with a token for each audience, ``AF_TOKEN_DIR``, the door's is
-        taken; else the one bearer token.
+        Has `VARIABLE`.
     """
-    for door in doors_in(environ.get(VARIABLE, "")):
-        if door.shows(url):
-            token = _token_of(door.audience, environ)
-            return token.decode("ascii", "ignore") if token else None
-    return None
+    doors = doors_in(environ.get(VARIABLE, ""))
+    return next((door.audience for door in doors if door.shows(url)), None)
 
 
-def _token_of(audience: str, environ: Mapping[str, str]) -> bytes | None:
+def bearer_for(audience: str, environ: Mapping[str, str]) -> Bearer | None:
+    """Return the token of the moment for an audience, None if there is none.
+
+    Where there is a folder with a token for each audience, ``AF_TOKEN_DIR``, it is the one there;
+    else it is the one bearer token.
+    """
     folder = environ.get("AF_TOKEN_DIR")
     if not folder:
-        return bearer_token(environ)
-    return token_in(Path(folder) / audience) if _AUDIENCE.fullmatch(audience) else None
+        return find_bearer(environ)
+    return bearer_in(Path(folder) / audience) if _AUDIENCE.fullmatch(audience) else None
 
 
 def _place(url: str) -> tuple[tuple[str, int] | None, str]:

@@ -8,19 +8,27 @@ never to where a redirect leads, unless that is a door as well.
 from __future__ import annotations
 
 import os
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
-from .doors import VARIABLE, token_for
+from .doors import VARIABLE, audience_for, bearer_for
+from .patience import Patience
 
 
 async def with_token(request: Any, send: Any) -> Any:
     """Add the token to one request; a middleware of aiohttp, which asks it for each redirect."""
-    if "Authorization" not in request.headers:
-        token = token_for(str(request.url), os.environ)
-        if token is not None:
+    audience = audience_for(str(request.url), os.environ)
+    if audience is not None and "Authorization" not in request.headers:
+        bearer = await _patience(audience).ready()
+        if bearer is not None:
+            token = bearer.token.decode("ascii", "ignore")
             request.headers["Authorization"] = f"Bearer {token}"
     return await send(request)
+
+
+@cache
+def _patience(audience: str) -> Patience:
+    return Patience(lambda: bearer_for(audience, os.environ))
 
 
 def mend(http: Any) -> None:

@@ -15,8 +15,9 @@ import os
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from .bearer import bearer_token, lifetime
+from .bearer import find_bearer, lifetime
 from .names import connection_name, named, shown
+from .patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,18 +55,23 @@ class Generations:
         self, put: Callable[[str, int], object], environ: Mapping[str, str] = os.environ
     ) -> None:
         self._put = put
-        self._environ = environ
+        self._patience = Patience(lambda: find_bearer(environ))
         self._current: tuple[bytes, str] | None = None
+
+    async def ready(self) -> None:
+        """Wait, without blocking, while the only token there is is surely over."""
+        await self._patience.ready()
 
     def name(self) -> str | None:
         """Return the name for the token of the moment; None before there has ever been one.
 
-        While the token is missing the last name stays: its connection may still be good.
+        While the token is missing the last name stays: its connection may still be good. While it
+        is surely over this waits for another.
         """
-        token = bearer_token(self._environ)
-        if token is not None and (self._current is None or self._current[0] != token):
-            self._current = (token, connection_name(token))
-            if (life := lifetime(token)) is not None:
+        bearer = self._patience.wait()
+        if bearer is not None and (self._current is None or self._current[0] != bearer.token):
+            self._current = (bearer.token, connection_name(bearer.token))
+            if (life := lifetime(bearer.token)) is not None:
                 for setting, seconds in idle_limits(life).items():
                     self._put(setting, seconds)
         return self._current[1] if self._current else None

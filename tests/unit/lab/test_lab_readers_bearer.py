@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -11,18 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from af_labextension.readers.bearer import bearer_token, lifetime
+from af_labextension.readers.bearer import find_bearer, lifetime
 from af_labextension.readers.names import connection_name
 from af_labextension.readers.xrootd import IDLE, Generations, idle_limits
+from testbed.unsigned import unsigned_token
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def token_of(**claims: object) -> bytes:
-    """Return something that looks like a token."""
-    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
-    return b"head." + body + b".signature"
+def bearer_token(environ: dict[str, str]) -> bytes | None:
+    """Return the token that is found."""
+    found = find_bearer(environ)
+    return found.token if found else None
 
 
 def test_places_are_searched_in_the_order_of_the_discovery(tmp_path: Path) -> None:
@@ -39,6 +39,7 @@ def test_places_are_searched_in_the_order_of_the_discovery(tmp_path: Path) -> No
     assert bearer_token(environ) == b"from-file"
     named.unlink()
     assert bearer_token(environ) == b"from-folder"
+    assert "from-folder" not in repr(find_bearer(environ))
 
 
 def test_the_name_follows_the_file_and_stays_when_the_file_is_gone(tmp_path: Path) -> None:
@@ -60,10 +61,10 @@ def test_idle_connections_are_given_up_sooner_when_tokens_are_short(tmp_path: Pa
     file = tmp_path / "token"
     settings: dict[str, int] = {}
     generations = Generations(settings.__setitem__, {"BEARER_TOKEN_FILE": str(file)})
-    file.write_bytes(token_of(iat=1000, exp=1020))
+    file.write_bytes(unsigned_token(iat=1000, exp=1020))
     generations.name()
     assert settings == {"DataServerTTL": 2, "LoadBalancerTTL": 2, "TimeoutResolution": 2}
-    file.write_bytes(token_of(iat=1000, exp=4600))
+    file.write_bytes(unsigned_token(iat=1000, exp=4600))
     generations.name()
     assert settings == {**IDLE, "LoadBalancerTTL": 450}
 
@@ -80,7 +81,15 @@ def test_an_idle_connection_is_gone_before_the_next_token_when_it_lives_ten_seco
 
 @pytest.mark.parametrize(
     "token",
-    [b"opaque", b"a.b.c", b"a.e30.c", b"a.W10.c", token_of(exp=1), token_of(exp="x", iat=1), b".."],
+    [
+        b"opaque",
+        b"a.b.c",
+        b"a.e30.c",
+        b"a.W10.c",
+        unsigned_token(exp=1),
+        unsigned_token(exp="x", iat=1),
+        b"..",
+    ],
 )
 def test_no_lifetime_is_known_when_the_token_does_not_say(token: bytes) -> None:
     assert lifetime(token) is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from af_labextension.readers.doors import doors_in, token_for
+from af_labextension.readers.doors import audience_for, bearer_for, doors_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,13 @@ def environ(tmp_path: Path) -> dict[str, str]:
     bearer = tmp_path / "bearer"
     bearer.write_text("bearer")
     return {"AF_DOORS": DOORS, "AF_TOKEN_DIR": str(folder), "BEARER_TOKEN_FILE": str(bearer)}
+
+
+def token_for(url: str, environ: dict[str, str]) -> str | None:
+    """Return what an address would see."""
+    audience = audience_for(url, environ)
+    bearer = bearer_for(audience, environ) if audience else None
+    return bearer.token.decode() if bearer else None
 
 
 @pytest.mark.parametrize(
