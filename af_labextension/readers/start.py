@@ -97,19 +97,22 @@ def _mend(module: ModuleType, part: str) -> None:
         )
 
 
+_done: list[bool] = []
+
+
 def install() -> None:
     """Prepare the readers of this process, now or when they are imported; a second call is none."""
-    if os.environ.get(SWITCH) == "off" or any(
-        type(finder).__name__ == ImportWatch.__name__ for finder in sys.meta_path
-    ):
+    if _done or os.environ.get(SWITCH) == "off":
         return
+    _done.append(True)
     waiting = {}
     for name, part in MENDED.items():
         if name in sys.modules:
             _mend(sys.modules[name], part)
         else:
             waiting[name] = part
-    sys.meta_path.insert(0, ImportWatch(waiting))
+    if waiting:
+        sys.meta_path.insert(0, ImportWatch(waiting))
 
 
 install()

@@ -34,6 +34,12 @@ def test_wheel_carries_the_built_extension_when_made_without_node(front_end_whee
     }
 
 
+def test_wheel_carries_what_prepares_readers_when_python_starts(front_end_wheel: Path) -> None:
+    name = "analysis_facility_readers.pth"
+    source = ROOT / "af_labextension" / "readers" / name
+    assert (front_end_wheel / name).read_text() == source.read_text()
+
+
 def test_wheel_carries_no_sources_of_the_front_end_when_built(front_end_wheel: Path) -> None:
     names = {path.name for path in (front_end_wheel / "af_labextension").iterdir()}
     assert "app.py" in names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -34,8 +35,15 @@ def test_loading_stays_light() -> None:
 
 def test_a_kernel_pays_nothing_for_the_package() -> None:
     code = "import sys; before = set(sys.modules); import af_labextension; print(*set(sys.modules) - before)"
+    # else it is there already
+    environment = {**os.environ, "AF_READERS": "off"}
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert {name for name in run.stdout.split() if name.startswith("af_")} == {"af_labextension"}
     assert "tornado" not in run.stdout
