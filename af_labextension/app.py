@@ -145,6 +145,7 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
                 names.KEEPER: self._keeper,
                 names.AUDIENCE_FILES: self._files,
                 names.AGENT: self._agent,
+                names.AGENT_ACCOUNT: self.agent_accounts[0],
                 names.DOORS: self._doors,
                 names.SOURCES: self._sources,
                 names.RUCIO_PLACE: self._rucio_place,

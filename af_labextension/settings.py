@@ -17,6 +17,9 @@ AUDIENCE_FILES = "af_audience_files"
 AGENT = "af_agent"
 """`af_labextension.tokens.agent.server.AgentSocket`, or ``None`` where there is none."""
 
+AGENT_ACCOUNT = "af_agent_account"
+"""Name by which programs ask the agent for a token."""
+
 DOORS = "af_doors"
 """`af_labextension.data.doors.Doors`."""
 

@@ -6,8 +6,8 @@
  * class names are not.
  *
  * - `status-item` (`data-state`: ok, renewing, expired, error, unknown) · `status-details` ·
- *   `status-token` (`data-audience`, `data-state`) · `status-stop`, `status-profile`,
- *   `status-login`
+ *   `status-token` (`data-audience`, `data-state`) · `status-scope` · `status-command` ·
+ *   `status-renew` · `status-stop`, `status-profile`, `status-login`
  * - `data-panel` · `source` (a tab, only where there are several sources; `data-name`: `datasets`
  *   or the door's name; `data-kind`: datasets, storage; `data-state`: idle, loading, ready, error;
  *   `aria-selected`) · `library` (a select: uproot, coffea, rdataframe) · `refresh` · `notice` (a
@@ -81,6 +81,18 @@ export interface IToken {
   /** Seconds since the epoch. */
   readonly expires_at: number | null;
   readonly message: string | null;
+  /** What it may do, separated by spaces; empty where that is not known. */
+  readonly scope: string;
+}
+
+/** Where programs in terminals and notebooks find tokens. */
+export interface IPrograms {
+  /** The bearer-token file. */
+  readonly file: string | null;
+  /** The socket of oidc-agent's protocol, and the account's name there. */
+  readonly socket: string | null;
+  readonly account: string | null;
+  readonly problem: IProblem | null;
 }
 
 export interface IStatus {
@@ -91,6 +103,7 @@ export interface IStatus {
     readonly groups: readonly string[];
   };
   readonly tokens: readonly IToken[];
+  readonly programs: IPrograms;
   readonly server: {
     readonly expires_at: number | null;
     readonly started_at: number | null;

@@ -78,6 +78,11 @@ class AudienceFiles:
         keeper = self._keepers.get(state.audience)
         return keeper.refine(state) if keeper else state
 
+    async def look_into_files(self) -> None:
+        """Renew each file now if it is time."""
+        for keeper in tuple(self._keepers.values()):
+            await keeper.look()
+
     async def look(self) -> float:
         """Keep files for the audiences in use now, and no others; return the seconds until again."""
         try:

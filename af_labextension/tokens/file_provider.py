@@ -87,6 +87,9 @@ class FileTokenProvider:
         """Return when the file is worth another look."""
         return self._clock() + _LOOK_AGAIN
 
+    def retry(self) -> None:
+        """Nothing pauses: the file is read at each call."""
+
     async def close(self) -> None:
         """Nothing is held open."""
 

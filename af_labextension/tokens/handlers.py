@@ -1,4 +1,8 @@
-"""``GET af/status``: who I am, how long token and server live, where to log in again."""
+"""``af/status`` and ``af/renew``: who I am, how long token and server live, and a new try.
+
+``GET af/status`` tells, ``POST af/renew`` asks the hub again at once: the user has logged in anew,
+and need not wait until a pause after a failure is over.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from .audience_files import audiences_in_use
 if TYPE_CHECKING:
     from af_labextension.hub import HubClient
 
+    from .agent.server import AgentSocket
     from .audience_files import AudienceFiles
     from .keeper import TokenKeeper
     from .provider import TokenProvider
@@ -35,12 +40,10 @@ def _pick(source: object, *names: str) -> dict[str, Any]:
     return {name: mapping.get(name) for name in names}
 
 
-class StatusHandler(FacilityHandler):
+class _TellsStatus(FacilityHandler):
     """Everything the status bar shows. It never answers with a token."""
 
-    @authenticated
-    @authorized
-    async def get(self) -> None:
+    async def tell(self) -> None:
         """Answer even when the hub is away: what is known, and what is wrong."""
         hub: HubClient | None = self.settings[settings.HUB]
         config: Mapping[str, Any] = {}
@@ -60,6 +63,7 @@ class StatusHandler(FacilityHandler):
             {
                 "identity": identity,
                 "tokens": await self._tokens(),
+                "programs": self._programs(),
                 "server": _pick(
                     config.get("server"), "expires_at", "started_at", "stop_url", "profile_url"
                 ),
@@ -68,6 +72,17 @@ class StatusHandler(FacilityHandler):
                 "problem": problem,
             }
         )
+
+    def _programs(self) -> dict[str, Any]:
+        """Tell where programs find tokens, and what is wrong with it."""
+        agent: AgentSocket | None = self.settings[settings.AGENT]
+        keeper: TokenKeeper | None = self.settings[settings.KEEPER]
+        return {
+            "file": str(keeper.path) if keeper else None,
+            "socket": str(agent.path) if agent else None,
+            "account": self.settings[settings.AGENT_ACCOUNT] if agent else None,
+            "problem": agent.trouble.as_json() if agent and agent.trouble else None,
+        }
 
     async def _tokens(self) -> list[dict[str, Any]]:
         """Return a row for the first door's audience, and for others that are in use."""
@@ -97,6 +112,34 @@ class StatusHandler(FacilityHandler):
         return rows
 
 
+class StatusHandler(_TellsStatus):
+    """What is known now."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer at once."""
+        await self.tell()
+
+
+class RenewHandler(_TellsStatus):
+    """A new try at once, when the user has done what was asked for."""
+
+    @authenticated
+    @authorized
+    async def post(self) -> None:
+        """Ask for tokens and write their files again, then answer as ``GET af/status`` does."""
+        tokens: TokenProvider = self.settings[settings.TOKENS]
+        keeper: TokenKeeper | None = self.settings[settings.KEEPER]
+        files: AudienceFiles | None = self.settings[settings.AUDIENCE_FILES]
+        tokens.retry()
+        if keeper is not None:
+            await keeper.look()
+        if files is not None:
+            await files.look_into_files()
+        await self.tell()
+
+
 def handlers() -> list[tuple[str, type[FacilityHandler]]]:
     """Return the routes, relative to the server's base URL."""
-    return [(r"/af/status", StatusHandler)]
+    return [(r"/af/status", StatusHandler), (r"/af/renew", RenewHandler)]

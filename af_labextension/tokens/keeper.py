@@ -14,6 +14,7 @@ from af_labextension.errors import FileTrouble, LabError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from .bearer_file import BearerFile
     from .model import Token, TokenState
@@ -67,7 +68,13 @@ class TokenKeeper:
         self._known: str | None = None
         self._wrote = False
         self._errand = Errand()
+        self._turn = asyncio.Lock()
         self._trouble: FileTrouble | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._file.path
 
     def start(self) -> None:
         """Begin keeping the file."""
@@ -84,6 +91,11 @@ class TokenKeeper:
         if self._wrote:
             await asyncio.to_thread(self._file.remove)
 
+    async def look(self) -> None:
+        """Renew the file now if it is time; what goes wrong is told by `refine`."""
+        async with self._turn:
+            await self._round()
+
     def refine(self, state: TokenState) -> TokenState:
         """Add to a token's state that its file cannot be written, if that is so."""
         if self._trouble is None:
@@ -95,7 +107,8 @@ class TokenKeeper:
         await asyncio.to_thread(self._file.sweep)
         while True:
             try:
-                due = await self._round()
+                async with self._turn:
+                    due = await self._round()
             except (
                 Exception
             ):  # a fault of ours must cost one round, not the token of a night's work

@@ -73,6 +73,9 @@ class TokenProvider(Protocol):
     def renew_at(self, audience: str) -> float:
         """Return when to ask for `token` again, seconds since the epoch."""
 
+    def retry(self) -> None:
+        """Forget the pause after a failure."""
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -171,6 +174,11 @@ class CachingTokenProvider:
             return token
         finally:
             entry.flight = None
+
+    def retry(self) -> None:
+        """Ask again at the next call, whatever pause a failure has set: the user did something."""
+        for entry in self._entries.values():
+            entry.not_before = 0.0
 
     def renew_at(self, audience: str) -> float:
         """Return when to ask again: early in a token's last quarter, or after the pause."""

@@ -47,7 +47,6 @@ def agent(agent_iam: IAM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     for name in ("BEARER_TOKEN_FILE", "AF_TOKEN_DIR"):
         monkeypatch.delenv(name, raising=False)
     with running_agent(tmp_path / "agent", agent_iam) as running:
-        monkeypatch.setenv("OIDC_SOCK", str(running.socket))
         running.make_account("mine", "alice")
         yield running
 
@@ -73,7 +72,7 @@ async def until(lab: LabServer, state: str, word: str) -> None:
 async def test_lab_shows_the_agents_token_when_there_is_no_hub(
     agent: OidcAgent, start_lab: StartLab
 ) -> None:
-    lab = await start_lab(None, storage_doors=[DOOR])
+    lab = await start_lab(None, storage_doors=[DOOR], agent_socket=str(agent.socket))
     row = await token_row(lab)
     assert (row["audience"], row["state"], row["message"]) == ("storage", "valid", None)
     assert row["expires_at"] > time.time()
@@ -86,6 +85,7 @@ async def test_files_are_kept_from_the_agent_when_the_lab_is_told_so(
     await start_lab(
         None,
         storage_doors=[DOOR],
+        agent_socket=str(agent.socket),
         token_source="oidc-agent",
         bearer_token_file=str(file),
         own_agent_account="mine",
@@ -102,12 +102,12 @@ async def test_advice_is_shown_and_work_goes_on_when_the_agent_was_locked_or_gon
     agent: OidcAgent, start_lab: StartLab
 ) -> None:
     lock(agent, "lock")
-    lab = await start_lab(None, storage_doors=[DOOR])
+    lab = await start_lab(None, storage_doors=[DOOR], agent_socket=str(agent.socket))
     await until(lab, "error", "oidc-add --unlock")
     lock(agent, "unlock")
     await until(lab, "valid", "")
     agent.stop()
-    other = await start_lab(None, storage_doors=[DOOR])
+    other = await start_lab(None, storage_doors=[DOOR], agent_socket=str(agent.socket))
     await until(other, "error", "Start it with `oidc-agent`")
     agent.start()
     await until(other, "error", "oidc-add")

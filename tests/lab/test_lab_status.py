@@ -71,6 +71,7 @@ async def test_status_tells_identity_and_token_when_the_hub_works(
         },
         "hub": {"home_url": "/hub/home", "login_url": "/hub/login"},
         "facility": {"name": "Demo", "support": "mailto:s@x", "notice": "Hi"},
+        "programs": {"file": str(token_file), "socket": None, "account": None, "problem": None},
         "problem": None,
     }
 
@@ -190,3 +191,48 @@ async def test_no_token_is_in_answers_or_logs_when_things_work_and_fail(
     assert caplog.text
     assert GOOD not in everything
     assert SERVER_TOKEN not in everything
+
+
+async def test_work_goes_on_at_once_when_the_user_has_logged_in_again(
+    lab_hub: LabHub, start_lab: StartLab, tmp_path: Path
+) -> None:
+    lab_hub.config = lab_config(storage=[DOOR])
+    token_file, folder = tmp_path / "run" / "bt", tmp_path / "run" / "tokens"
+    lab = await start_lab(
+        lab_hub, bearer_token_file=str(token_file), audience_token_folder=str(folder)
+    )
+    await eventually(folder / "storage", GOOD)
+    lab_hub.fault = {"status": "403", "code": "session-over", "message": "Log in again."}
+    lab.app.web_app.settings["af_tokens"]._entries[("storage", "")].renew_at = 0.0
+    answer = await lab.fetch("af/renew", method="POST")
+    assert json.loads(answer.body)["tokens"][0]["message"] == "Log in again."
+    # the pause after the refusal is not over, and the files hold a token that was taken back
+    lab_hub.fault, lab_hub.tokens = None, ["token-of-the-new-login"]
+    answer = await lab.fetch("af/renew", method="POST")
+    assert (answer.code, json.loads(answer.body)["tokens"][0]["state"]) == (200, "valid")
+    assert token_file.read_text() == "token-of-the-new-login"
+    assert (folder / "storage").read_text() == "token-of-the-new-login"
+
+
+async def test_status_tells_the_socket_and_why_there_is_none(
+    lab_hub: LabHub, start_lab: StartLab, tmp_path: Path
+) -> None:
+    path = tmp_path / "run" / "oidc-agent"
+    lab = await start_lab(lab_hub, agent_socket=str(path))
+    async with asyncio.timeout(10):
+        while not path.exists():  # noqa: ASYNC110 - a file gives no event
+            await asyncio.sleep(0.02)
+    programs = (await status_of(lab))["programs"]
+    assert programs == {"file": None, "socket": str(path), "account": "af", "problem": None}
+    await lab.app.cleanup_extensions()
+    assert not path.exists()
+
+
+async def test_status_says_what_is_wrong_when_the_socket_cannot_be_made(
+    lab_hub: LabHub, start_lab: StartLab, tmp_path: Path
+) -> None:
+    lab = await start_lab(lab_hub, agent_socket=str(tmp_path / ("x" * 120)))
+    async with asyncio.timeout(10):
+        while (problem := (await status_of(lab))["programs"]["problem"]) is None:
+            await asyncio.sleep(0)
+    assert problem["code"] == "agent-socket"

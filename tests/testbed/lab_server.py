@@ -126,7 +126,14 @@ async def running_lab(folder: Path, config: dict[str, Any]) -> AsyncIterator[Lab
 @pytest_asyncio.fixture
 async def start_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StartLab]:
     """Give a function that starts a server: ``await start_lab(hub, **traits)``."""
-    for name in ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "AF_HUB_API", "BEARER_TOKEN_FILE"):
+    for name in (
+        "JUPYTERHUB_API_TOKEN",
+        "JUPYTERHUB_API_URL",
+        "AF_HUB_API",
+        "AF_TOKEN_DIR",
+        "BEARER_TOKEN_FILE",
+        "OIDC_SOCK",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AF_DOORS", "")  # a Lab with doors of its own sets it
     for kind in ("CONFIG", "DATA", "RUNTIME"):

@@ -3,9 +3,9 @@ import * as React from 'react';
 
 import { formatDate } from '../format';
 import { useModel, useNow } from '../hooks';
-import type { IStatus, IToken } from '../tokens';
+import type { IPrograms, IStatus, IToken } from '../tokens';
 import type { StatusModel } from './model';
-import { timeLeft, tokenHealth } from './summary';
+import { needsLogin, timeLeft, tokenHealth } from './summary';
 
 /** What opens above the status-bar item: identity, tokens, server and the ways out. */
 export class StatusDetails extends ReactWidget {
@@ -48,6 +48,8 @@ function Details({ model }: { model: StatusModel }): JSX.Element {
               <Token key={token.audience} token={token} now={now} />
             ))}
           </ul>
+          <LoginAgain model={model} status={status} now={now} />
+          <Programs programs={status.programs} />
           <Server status={status} now={now} />
         </>
       )}
@@ -99,8 +101,92 @@ function Token({ token, now }: { token: IToken; now: number }): JSX.Element {
       <span title={formatDate(token.expires_at)}>
         {health === 'ok' ? left : TOKEN_WORDS[health]}
       </span>
+      {token.scope && (
+        <div className="af-token-scope af-dim" data-af="status-scope">
+          {token.scope}
+        </div>
+      )}
       {token.message && <div className="af-token-message">{token.message}</div>}
     </li>
+  );
+}
+
+/** The way out where a token is over: log in in another tab, and the notebook goes on. */
+function LoginAgain(props: {
+  model: StatusModel;
+  status: IStatus;
+  now: number;
+}): JSX.Element | null {
+  const { model, status, now } = props;
+  const [opened, setOpened] = React.useState(false);
+  React.useEffect(() => {
+    const back = (): void => {
+      if (opened && document.visibilityState === 'visible') {
+        void model.renew();
+      }
+    };
+    document.addEventListener('visibilitychange', back);
+    window.addEventListener('focus', back);
+    return () => {
+      document.removeEventListener('visibilitychange', back);
+      window.removeEventListener('focus', back);
+    };
+  }, [model, opened]);
+  if (!needsLogin(status, now)) {
+    return null;
+  }
+  const login = safeUrl(status.hub?.login_url);
+  return (
+    <p className="af-actions">
+      {login && (
+        <a
+          className="jp-mod-styled jp-mod-accept"
+          data-af="status-login"
+          href={login}
+          target="_blank"
+          rel="noopener"
+          onClick={() => setOpened(true)}
+        >
+          Log in again
+        </a>
+      )}
+      <button
+        className="jp-mod-styled"
+        data-af="status-renew"
+        disabled={model.renewing}
+        onClick={() => void model.renew()}
+      >
+        {model.renewing ? 'Trying …' : 'Try again'}
+      </button>
+    </p>
+  );
+}
+
+function Programs({ programs }: { programs: IPrograms }): JSX.Element | null {
+  const { account, problem, file } = programs;
+  if (!account && !file) {
+    return null;
+  }
+  return (
+    <>
+      <h3>In terminals and notebooks</h3>
+      {account && (
+        <p>
+          <code data-af="status-command">oidc-token {account}</code> prints a
+          token; programs that use oidc-agent work.
+        </p>
+      )}
+      {file && (
+        <p className="af-dim">
+          Others find it by <code>BEARER_TOKEN_FILE</code>.
+        </p>
+      )}
+      {problem && (
+        <p className="af-token-message" role="alert">
+          {problem.message}
+        </p>
+      )}
+    </>
   );
 }
 
@@ -132,9 +218,11 @@ function Server({
         <Link hook="status-profile" url={server.profile_url}>
           Change profile
         </Link>
-        <Link hook="status-login" url={hub?.login_url} newTab>
-          Log in again
-        </Link>
+        {!needsLogin(status, now) && (
+          <Link hook="status-login" url={hub?.login_url} newTab>
+            Log in again
+          </Link>
+        )}
         <Link hook="status-support" url={facility?.support} newTab>
           Support
         </Link>

@@ -5,7 +5,7 @@ import { RequestError } from '../problem';
 import { ScriptedServer } from '../scripted.test';
 import type { IStatus, IToken } from '../tokens';
 import { StatusModel } from './model';
-import { summarize, tokenHealth } from './summary';
+import { needsLogin, summarize, tokenHealth } from './summary';
 
 const NOW = 1000;
 const token = (more: Partial<IToken> = {}): IToken => ({
@@ -13,11 +13,13 @@ const token = (more: Partial<IToken> = {}): IToken => ({
   state: 'valid',
   expires_at: NOW + 3000,
   message: null,
+  scope: '',
   ...more
 });
 const status = (tokens: IToken[], ends: number | null = null): IStatus => ({
   identity: { user: 'alice', display_name: null, issuer: null, groups: [] },
   tokens,
+  programs: { file: null, socket: null, account: null, problem: null },
   server: {
     expires_at: ends,
     started_at: null,
@@ -94,4 +96,26 @@ test('a hub that is away shows as a warning with its sentence', async () => {
   const summary = summarize(model.status, model.problem, NOW);
   assert.equal(summary.health, 'renewing');
   assert.match(summary.title, /The hub does not answer/);
+});
+
+test('a login is asked for when a token is over or refused, not while it is renewed', () => {
+  const asked = (...tokens: IToken[]) => needsLogin(status(tokens), NOW);
+  assert.equal(asked(token(), token({ state: 'refreshing' })), false);
+  assert.equal(asked(token(), token({ state: 'error' })), true);
+  assert.equal(asked(token({ expires_at: NOW - 1 })), true);
+});
+
+test('one new try is made at a time, and its answer is shown', async () => {
+  const server = new ScriptedServer();
+  let tries = 0;
+  server.on('POST renew', () => {
+    tries += 1;
+    return status([token()]);
+  });
+  const model = new StatusModel(server);
+  const first = model.renew();
+  assert.equal(model.renewing, true);
+  await Promise.all([first, model.renew()]);
+  assert.deepEqual([tries, model.renewing], [1, false]);
+  assert.equal(model.status?.tokens.length, 1);
 });

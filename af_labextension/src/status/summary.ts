@@ -36,6 +36,13 @@ export function tokenHealth(token: IToken, now: number): Health {
   return token.state === 'refreshing' ? 'renewing' : 'ok';
 }
 
+/** Whether a token is over or refused, so that logging in again may help. */
+export function needsLogin(status: IStatus, now: number): boolean {
+  return status.tokens.some(token =>
+    ['error', 'expired'].includes(tokenHealth(token, now))
+  );
+}
+
 /** Time left until a moment, in words; nothing if there is no such moment. */
 export function timeLeft(moment: number | null, now: number): string {
   if (moment === null) {
