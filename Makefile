@@ -116,10 +116,11 @@ docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 .PHONY: soak
-soak: $(VENV)/.dev ## The long forms of tests: hostile input, long sessions, a herd of users
+soak: $(VENV)/.dev system ## The long forms of tests: hostile input, long sessions, a herd of users, readers in bad times
 	AF_EXAMPLES=25000 $(BIN)/pytest --timeout 7200 tests/unit/iam/test_iam_hostile.py $(PYTEST_ARGS)
 	AF_SOAK=1 $(BIN)/pytest --timeout 7200 -k "long_session or comes_back" tests/hub/test_refresh_hub.py \
 	  tests/hub/test_herd_hub.py $(PYTEST_ARGS)
+	AF_SOAK=1 $(BIN)/pytest --timeout 7200 tests/lab/test_lab_readers_soak.py $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev setup system ## Measure the figures beside their targets and peers

@@ -15,5 +15,5 @@ question is first imported, and nothing is imported before the user does. A ``.p
 installed package starts it in every Python of the environment (`af_labextension.readers.start`);
 ``AF_READERS=off`` in the environment of a process turns it off.
 
-Nothing here is imported by the Jupyter server.
+The Jupyter server imports nothing of it but what every Python does.
 """

@@ -118,6 +118,8 @@ class MovingFileSystem:
         return copy(source=self._address(source), target=self._address(target), **options)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # the bindings have none; a copy that is being made may ask
+            raise AttributeError(name)
         url = self._address(self._url)
         made, system = self._current
         if made != url:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import uproot
 
+from testbed.wall_clock import follow
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -32,6 +34,12 @@ WORKERS = 4
 EVENTS = 1000
 PAUSE = 0.1
 """Seconds between rounds of a reader."""
+
+TESTS = str(Path(__file__).parents[1])
+"""Where programs find this package."""
+
+CLOCK = "AF_TEST_CLOCK"
+"""Environment variable: the file that says how far the wall clocks are ahead."""
 
 
 def fill(stack: Stack, folder: str) -> None:
@@ -54,6 +62,7 @@ def read_on(server: str, now: str, stop: str) -> dict[str, Any]:
     """
     import fsspec
 
+    follow(os.environ.get(CLOCK, "/nonexistent"))
     done: dict[str, Any] = {"pid": os.getpid(), "operations": 0, "failures": [], "folders": []}
     system = fsspec.filesystem("root", hostid=server)
 
@@ -124,10 +133,18 @@ class Reading:
         For its files.
     environment
         What it has beside the token file.
+    token_file
+        Where somebody else keeps the token; None: the test does, by `renew`.
     """
 
-    def __init__(self, stack: Stack, folder: Path, environment: dict[str, str]) -> None:
-        self.token_file = folder / "token"
+    def __init__(
+        self,
+        stack: Stack,
+        folder: Path,
+        environment: dict[str, str],
+        token_file: Path | None = None,
+    ) -> None:
+        self.token_file = token_file or folder / "token"
         self._now, self._stop = folder / "now", folder / "stop"
         self._folder, self._stack, self._environment = folder, stack, environment
 
@@ -152,7 +169,7 @@ class Reading:
             "HOME": str(self._folder),
             "X509_CERT_DIR": str(self._stack.layout.certificates),
             "BEARER_TOKEN_FILE": str(self.token_file),
-            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPATH": TESTS,
             **self._environment,
         }
         program = [sys.executable, "-m", "testbed.reading", f"127.0.0.1:{self._stack.port}"]
