@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tornado.web import RequestHandler
 
-from testbed.lab_hub import lab_config
+from testbed.lab_hub import SERVER_TOKEN, lab_config
+from testbed.lab_server import BASE_URL, LAB_TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from testbed.lab_hub import LabHub
     from testbed.lab_server import LabServer, StartLab
 
@@ -24,7 +28,7 @@ TICKETED = re.compile(r"/dashboard/")
 
 
 def routes_of(lab: LabServer) -> list[tuple[str, type[RequestHandler]]]:
-    """Return pattern and handler of each of our routes."""
+    """Return pattern and handler of each of our routes, wherever they lie."""
     found: list[tuple[str, type[RequestHandler]]] = []
     for rule in lab.app.web_app.default_router.rules:
         for inner in getattr(rule.target, "rules", []):
@@ -32,9 +36,9 @@ def routes_of(lab: LabServer) -> list[tuple[str, type[RequestHandler]]]:
             target: Any = inner.target
             if (
                 pattern is not None
-                and "/af/" in pattern.pattern
                 and inspect.isclass(target)
                 and issubclass(target, RequestHandler)
+                and ("/af/" in pattern.pattern or target.__module__.startswith("af_labextension"))
             ):
                 found.append((pattern.pattern, target))
     return found
@@ -58,47 +62,131 @@ def implemented(handler: type[RequestHandler], method: str) -> bool:
     return getattr(handler, method.lower()) is not getattr(RequestHandler, method.lower())
 
 
+def questions(lab: LabServer, *methods: str) -> Iterator[tuple[str, str]]:
+    """Give method and path of everything that our routes answer."""
+    for pattern, handler in routes_of(lab):
+        for method in methods or METHODS:
+            if implemented(handler, method):
+                yield method, example_path(pattern, BASE_URL)
+
+
+async def cookies(lab: LabServer) -> tuple[str, str]:
+    """Log in as a browser does, the token in the URL once; return its cookies and XSRF token."""
+    form = await lab.fetch("login", anonymous=True)
+    page = await lab.fetch("api/status", token=LAB_TOKEN, anonymous=True)
+    lines = form.headers.get_list("Set-Cookie") + page.headers.get_list("Set-Cookie")
+    cookie = "; ".join(line.split(";")[0] for line in lines)
+    token = re.search(r"_xsrf=([^;]+)", cookie)
+    assert token is not None
+    return cookie, token[1]
+
+
+def refused(path: str) -> set[int]:
+    """Return the statuses that refuse: a wrong ticket leads nowhere."""
+    return {403, 404} if TICKETED.search(path) else {403}
+
+
 async def test_the_routes_are_found(lab_hub: LabHub, start_lab: StartLab) -> None:
     lab = await start_lab(lab_hub)
-    paths = {example_path(pattern, "/user/a%40b/") for pattern, _ in routes_of(lab)}
-    assert {"af/status", "af/storage", "af/storage/x1/list", "af/storage/x1/code"} <= paths
+    found = set(questions(lab))
+    assert {
+        ("GET", "af/status"),
+        ("POST", "af/renew"),
+        ("GET", "af/storage"),
+        ("GET", "af/storage/x1/list"),
+        ("GET", "af/storage/x1/code"),
+        ("POST", "af/clusters"),
+        ("PATCH", f"af/clusters/{'a' * 32}"),
+        ("DELETE", f"af/clusters/{'a' * 32}"),
+    } <= found
+    assert all(path.startswith("af/") for _, path in found)
 
 
-async def test_every_route_refuses_when_nobody_is_logged_in(
-    lab_hub: LabHub, start_lab: StartLab
+WEBSOCKET = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+STRANGERS = {
+    "anonymous": {},
+    "wrong token": {"Authorization": "token not-the-lab-access-token"},
+    "the hub's token": {"Authorization": f"token {SERVER_TOKEN}"},
+    "wrong cookie": {"Cookie": "username-127-0-0-1=2|1:0|10:1|1:x|1:y|ab; _xsrf=2|a|b|1"},
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize("upgrade", [{}, WEBSOCKET], ids=["http", "websocket"])
+async def test_every_route_refuses_when_somebody_else_asks(
+    lab_hub: LabHub, start_lab: StartLab, stranger: str, upgrade: dict[str, str]
 ) -> None:
     lab_hub.config = lab_config(
         storage=[{"name": "x1", "title": "x", "url": "https://h/s", "audience": "storage"}]
     )
     lab = await start_lab(lab_hub)
-    checked = 0
-    for pattern, handler in routes_of(lab):
-        path = example_path(pattern, "/user/a%40b/")
-        for method in METHODS:
-            if implemented(handler, method):
-                answer = await lab.fetch(path, method=method, anonymous=True)
-                expected = {403, 404} if TICKETED.search(path) else {403}
-                assert answer.code in expected, f"{method} {path}: {answer.code}"
-                checked += 1
-    assert checked >= 4
+    asked = list(questions(lab, *(["GET"] if upgrade else METHODS)))
+    assert len(asked) >= 10
+    for method, path in asked:
+        headers = {**STRANGERS[stranger], **upgrade}
+        answer = await lab.fetch(path, method=method, anonymous=True, headers=headers)
+        assert answer.code in refused(path), f"{method} {path}: {answer.code}"
     assert not lab_hub.requests
 
 
+async def test_every_route_refuses_when_the_login_is_for_another_lab(
+    lab_hub: LabHub, start_lab: StartLab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lab = await start_lab(lab_hub)
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "of-another-user"))
+    other = await start_lab(lab_hub)
+    cookie, token = await cookies(other)
+    headers = {"Cookie": cookie}
+    assert (await other.fetch("af/status", anonymous=True, headers=headers)).code == 200
+    # cookies are named after host and port, so a thief has to rename them
+    here, there = (str(each.url.split(":")[2].split("/")[0]) for each in (lab, other))
+    stolen = cookie.replace(f"-{there}=", f"-{here}=")
+    lab_hub.requests.clear()
+    for method, path in questions(lab):
+        headers = {"Cookie": stolen, "X-XSRFToken": token}
+        answer = await lab.fetch(path, method=method, anonymous=True, headers=headers)
+        assert answer.code in refused(path), f"{method} {path}: {answer.code}"
+    assert not lab_hub.requests
+
+
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@pytest.mark.parametrize("sent", ["wrong", "none", "of another login", "in the query"])
 async def test_every_changing_route_refuses_when_the_xsrf_token_is_wrong(
+    lab_hub: LabHub, start_lab: StartLab, sent: str
+) -> None:
+    lab = await start_lab(lab_hub)
+    cookie, _ = await cookies(lab)
+    _, other = await cookies(lab)
+    assert (await lab.fetch("af/status", anonymous=True, headers={"Cookie": cookie})).code == 200
+    token = {"wrong": "wrong", "of another login": other}.get(sent)
+    headers = {"Cookie": cookie, **({"X-XSRFToken": token} if token else {})}
+    query = "?_xsrf=wrong" if sent == "in the query" else ""
+    asked = list(questions(lab, *CHANGING))
+    assert {method for method, _ in asked} >= {"POST", "PATCH", "DELETE"}
+    for method, path in asked:
+        answer = await lab.fetch(path + query, method=method, anonymous=True, headers=headers)
+        assert answer.code == 403, f"{method} {path}: {answer.code}"
+        assert b"xsrf" in answer.body.lower(), f"{method} {path}: {answer.body!r}"
+
+
+async def test_changing_routes_answer_when_the_xsrf_token_is_right(
     lab_hub: LabHub, start_lab: StartLab
 ) -> None:
     lab = await start_lab(lab_hub)
-    # log in as a browser does: the token in the URL once, then cookies
-    page = await lab.fetch("api/status", token="lab-access-token", anonymous=True)
-    cookie = "; ".join(line.split(";")[0] for line in page.headers.get_list("Set-Cookie"))
-    assert (await lab.fetch("af/status", anonymous=True, headers={"Cookie": cookie})).code == 200
-    for pattern, handler in routes_of(lab):
-        path = example_path(pattern, "/user/a%40b/")
-        for method in ("POST", "PUT", "PATCH", "DELETE"):
-            if implemented(handler, method):
-                headers = {"Cookie": cookie, "X-XSRFToken": "wrong"}
-                answer = await lab.fetch(path, method=method, anonymous=True, headers=headers)
-                assert answer.code in {403, 404}, f"{method} {path}: {answer.code}"
+    cookie, token = await cookies(lab)
+    headers = {"Cookie": cookie, "X-XSRFToken": token}
+    for method, path in questions(lab, *CHANGING):
+        answer = await lab.fetch(path, method=method, anonymous=True, headers=headers)
+        assert answer.code != 403, f"{method} {path}: {answer.body!r}"
+    answer = await lab.fetch("af/renew", method="POST", anonymous=True, headers=headers)
+    assert answer.code == 200
 
 
 async def test_answers_are_json_with_code_when_a_route_fails(
@@ -112,12 +200,13 @@ async def test_answers_are_json_with_code_when_a_route_fails(
     assert b'"code": "unknown-door"' in answer.body
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example"])
 async def test_another_site_gets_nothing_when_a_browser_asks_for_it(
-    lab_hub: LabHub, start_lab: StartLab, origin: str
+    lab_hub: LabHub, start_lab: StartLab
 ) -> None:
     lab = await start_lab(lab_hub)
-    page = await lab.fetch("api/status", token="lab-access-token", anonymous=True)
-    cookie = "; ".join(line.split(";")[0] for line in page.headers.get_list("Set-Cookie"))
-    headers = {"Cookie": cookie, "Origin": origin, "Referer": origin}
-    assert (await lab.fetch("af/status", anonymous=True, headers=headers)).code == 404
+    evil = "https://evil.example"
+    cookie, token = await cookies(lab)
+    headers = {"Cookie": cookie, "X-XSRFToken": token, "Origin": evil, "Referer": evil}
+    for method, path in questions(lab):
+        answer = await lab.fetch(path, method=method, anonymous=True, headers=headers)
+        assert answer.code in {403, 404}, f"{method} {path}: {answer.code}"
