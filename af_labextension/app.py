@@ -35,7 +35,7 @@ from .rucio.client import RucioClient
 from .rucio.traits import RucioTraits, respect_rucio_home
 from .secret import Secret
 from .tokens import handlers as token_handlers
-from .tokens.audience_files import AudienceFiles, audiences_in_use
+from .tokens.audience_files import AudienceFiles
 from .tokens.bearer_file import BearerFile
 from .tokens.keeper import TokenKeeper
 from .tokens.traits import TokenTraits
@@ -125,24 +125,26 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
         if self.storage_doors:  # else the hub has told kernels and terminals
             os.environ["AF_DOORS"] = self._doors.variable()
         self._tokens = self.make_tokens(self._hub)
+        self._rucio_place = self.rucio_place(self._hub.lab_config if self._hub else None)
+        self._audiences = self.make_audiences(self._hub, self._doors, self._rucio_place)
         self._keeps = self.source_of_tokens(self._hub) != "file"
         self._keeper: TokenKeeper | None = None
         if self._keeps and self.bearer_token_file:
             self._keeper = TokenKeeper(
                 self._tokens,
                 BearerFile(Path(self.bearer_token_file)),
-                self._doors.first_audience,
+                self._audiences.first,
             )
         self._sources = Sources(self._tokens)
-        self._rucio_place = self.rucio_place(self._hub.lab_config if self._hub else None)
         self._files = self._make_files()
         self._terminal = self._make_terminal()
-        self._agent = self.make_agent(self._hub, self._doors, self._tokens)
+        self._agent = self.make_agent(self._hub, self._audiences, self._tokens)
         self.settings.update(
             {
                 names.HUB: self._hub,
                 names.TOKENS: self._tokens,
                 names.KEEPER: self._keeper,
+                names.AUDIENCES: self._audiences,
                 names.AUDIENCE_FILES: self._files,
                 names.AGENT: self._agent,
                 names.AGENT_ACCOUNT: self.agent_accounts[0],
@@ -157,11 +159,7 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
         """Return the keeper of the audiences' token files, if they are kept."""
         if not self._keeps or not self.audience_token_folder:
             return None
-        return AudienceFiles(
-            self._tokens,
-            Path(self.audience_token_folder),
-            lambda: audiences_in_use(self._doors, self._rucio_place),
-        )
+        return AudienceFiles(self._tokens, Path(self.audience_token_folder), self._audiences.all)
 
     def _make_terminal(self) -> TerminalConfig | None:
         """Return the keeper of the configuration of Rucio's client, if it is kept."""

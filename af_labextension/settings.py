@@ -11,6 +11,9 @@ TOKENS = "af_tokens"
 KEEPER = "af_token_keeper"
 """`af_labextension.tokens.keeper.TokenKeeper`, or ``None`` where nobody keeps a token file."""
 
+AUDIENCES = "af_audiences"
+"""`af_labextension.tokens.audiences.Audiences`: what there are tokens for."""
+
 AUDIENCE_FILES = "af_audience_files"
 """`af_labextension.tokens.audience_files.AudienceFiles`, or ``None`` where none are kept."""
 

@@ -52,8 +52,13 @@ class Folders:
 
     @property
     def token_file(self) -> Path:
-        """Where the Lab keeps the bearer token."""
-        return self.runtime / "bearer-token"
+        """Where the Lab keeps the bearer token.
+
+        ``BEARER_TOKEN_FILE`` names it, and it also is what programs find that look into
+        ``XDG_RUNTIME_DIR`` by themselves (WLCG Bearer Token Discovery): one file, which no second
+        one can differ from.
+        """
+        return self.runtime / f"bt_u{os.geteuid()}"
 
     @property
     def tokens(self) -> Path:

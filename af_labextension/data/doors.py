@@ -165,7 +165,3 @@ class Doors:
             if door.name == name:
                 return door
         raise Refused("unknown-door", f"There is no storage named {name[:64]!r} here.", status=404)
-
-    async def first_audience(self) -> str | None:
-        """Return the audience that the bearer-token file serves: that of the first door."""
-        return next((door.audience for door in await self.all() if door.audience), None)

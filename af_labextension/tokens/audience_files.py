@@ -7,7 +7,6 @@ Rucio's client, find the token for it here.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from af_labextension.errors import LabError
@@ -19,9 +18,6 @@ from .keeper import LONGEST_NAP, RETRY_PAUSE, TokenKeeper
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
-
-    from af_labextension.data.doors import Doors
-    from af_labextension.rucio.settings import RucioPlace
 
     from .model import TokenState
     from .provider import TokenProvider
@@ -40,8 +36,8 @@ class AudienceFiles:
     folder
         Where they go; each file as `af_labextension.tokens.keeper.TokenKeeper` keeps it.
     audiences
-        Gives the names of the audiences in use. It is asked again and again: the facility may
-        change, and the hub may be away when the Lab starts.
+        Gives the names of the audiences. It is asked again and again: the facility may change, and
+        the hub may be away when the Lab starts.
     keeper
         Makes the keeper of one file; a test gives its own.
     """
@@ -84,7 +80,7 @@ class AudienceFiles:
             await keeper.look()
 
     async def look(self) -> float:
-        """Keep files for the audiences in use now, and no others; return the seconds until again."""
+        """Keep a file for each audience there is now, and no others; return seconds until again."""
         try:
             wanted = {name for name in await self._audiences() if _NAME.fullmatch(name)}
         except LabError:
@@ -97,20 +93,6 @@ class AudienceFiles:
             )
             self._keepers[new].start()
         return LONGEST_NAP
-
-
-async def audiences_in_use(doors: Doors, place: RucioPlace) -> list[str]:
-    """Return the names of the doors' audiences and of Rucio's, each once.
-
-    Raises
-    ------
-    LabError
-        The hub does not answer, or its list of storage cannot be read.
-    """
-    used = [door.audience for door in await doors.all()]
-    with suppress(LabError):  # a fault of what it says about Rucio is told where Rucio is shown
-        used.append(await place.audience())
-    return list(dict.fromkeys(audience for audience in used if audience))
 
 
 def _constant(audience: str) -> Callable[[], Awaitable[str | None]]:

@@ -19,13 +19,12 @@ from af_labextension import settings
 from af_labextension.errors import LabError
 from af_labextension.handler import FacilityHandler
 
-from .audience_files import audiences_in_use
-
 if TYPE_CHECKING:
     from af_labextension.hub import HubClient
 
     from .agent.server import AgentSocket
     from .audience_files import AudienceFiles
+    from .audiences import Audiences
     from .keeper import TokenKeeper
     from .provider import TokenProvider
 
@@ -85,18 +84,17 @@ class _TellsStatus(FacilityHandler):
         }
 
     async def _tokens(self) -> list[dict[str, Any]]:
-        """Return a row for the first door's audience, and for others that are in use."""
+        """Return a row for the first audience, and for the others that have news."""
         tokens: TokenProvider = self.settings[settings.TOKENS]
         keeper: TokenKeeper | None = self.settings[settings.KEEPER]
         files: AudienceFiles | None = self.settings[settings.AUDIENCE_FILES]
+        audiences: Audiences = self.settings[settings.AUDIENCES]
         try:
-            audiences = await audiences_in_use(
-                self.settings[settings.DOORS], self.settings[settings.RUCIO_PLACE]
-            )
+            needed, every = await audiences.needed(), await audiences.all()
         except LabError:
             return []
         rows = []
-        for number, audience in enumerate(audiences):
+        for number, audience in enumerate(every):
             if number == 0 and keeper is None:
                 # nobody else looks after it in a Lab without a kept file
                 with suppress(LabError, TimeoutError):
@@ -107,8 +105,8 @@ class _TellsStatus(FacilityHandler):
             if files is not None:
                 state = files.refine(state)
             # unless files are kept, tokens of others are fetched when they are needed: no news yet
-            if number == 0 or state.state in {"valid", "error"}:
-                rows.append(state.as_json())
+            if number == 0 or files is not None or state.state in {"valid", "error"}:
+                rows.append({**state.as_json(), "needed": number == 0 or audience in needed})
         return rows
 
 

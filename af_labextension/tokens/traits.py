@@ -12,12 +12,16 @@ from traitlets.config import Configurable
 from .agent.client import AgentClient
 from .agent.server import AgentSocket
 from .agent.service import AgentService, Offer
+from .audiences import Audiences, listed_in
 from .file_provider import FileTokenProvider
 from .provider import CachingTokenProvider
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from af_labextension.data.doors import Doors
     from af_labextension.hub import HubClient
+    from af_labextension.rucio.settings import RucioPlace
 
     from .provider import TokenProvider
 
@@ -54,9 +58,10 @@ class TokenTraits(Configurable):
         help="""
         Folder for a token file of each audience: ``<folder>/<audience>``.
 
-        With a hub or an oidc-agent the extension keeps one for each audience that storage or Rucio
-        use, as it keeps `bearer_token_file`. Programs that speak to something else than the first
-        storage find their token here; Rucio's client does. The default is the environment variable
+        With a hub or an oidc-agent the extension keeps one for each audience: those that storage
+        and Rucio need, and the others that the hub or `own_agent_audiences` lists; as it keeps
+        `bearer_token_file`. Programs that speak to something else than the first storage find their
+        token here; Rucio's client does. The default is the environment variable
         ``AF_TOKEN_DIR``; empty means that none are kept.
         """,
     ).tag(config=True)
@@ -152,15 +157,25 @@ class TokenTraits(Configurable):
         )
         return CachingTokenProvider(agent.token)
 
+    def make_audiences(self, hub: HubClient | None, doors: Doors, place: RucioPlace) -> Audiences:
+        """Return what there are tokens for."""
+
+        async def listed() -> Iterable[str]:
+            if hub is not None and self.source_of_tokens(hub) == "hub":
+                return listed_in(await hub.lab_config())
+            return self.own_agent_audiences
+
+        return Audiences(doors, place, listed)
+
     def make_agent(
-        self, hub: HubClient | None, doors: Doors, tokens: TokenProvider
+        self, hub: HubClient | None, audiences: Audiences, tokens: TokenProvider
     ) -> AgentSocket | None:
         """Return the socket for programs, if there is to be one."""
         if hub is None or not self.agent_socket or self.source_of_tokens(hub) != "hub":
             return None
 
         async def offer() -> Offer:
-            return offer_of(await hub.lab_config(), await doors.first_audience())
+            return offer_of(await hub.lab_config(), await audiences.first())
 
         service = AgentService(tokens, offer, self.agent_accounts)
         return AgentSocket(Path(self.agent_socket), service.answer)
@@ -174,17 +189,11 @@ def offer_of(config: dict[str, Any], first: str | None) -> Offer:
     config
         What ``GET <hub>/api/af/lab`` answers.
     first
-        Name of the audience of the first door.
+        Name of the audience that is meant when a program names none.
     """
     identity = config.get("identity")
-    identity = identity if isinstance(identity, dict) else {}
-    listed = identity.get("audiences")
-    audiences = {
-        str(item["name"]): str(item["audience"])
-        for item in (listed if isinstance(listed, list) else [])
-        if isinstance(item, dict) and {"name", "audience"} <= item.keys()
-    }
-    return Offer(str(identity.get("issuer") or ""), audiences, first or next(iter(audiences), None))
+    issuer = identity.get("issuer") if isinstance(identity, dict) else None
+    return Offer(str(issuer or ""), listed_in(config), first)
 
 
 def _path(text: str) -> Path | None:

@@ -56,7 +56,6 @@ async def test_the_settings_win_when_both_name_doors() -> None:
     fixed = Door("mine", "Mine", "https://h/s", "x")
     doors = Doors([fixed], config)
     assert await doors.all() == (fixed,)
-    assert await doors.first_audience() == "x"
     with pytest.raises(Refused) as refusal:
         await doors.find("other")
     assert refusal.value.status == 404
