@@ -25,6 +25,7 @@ ERRORS = {
     "_refused": "Refusal",
     "AFError": "AFError",
     "LabError": "LabError",
+    "NoToken": "NoToken",
 }
 """What is called to make an error, and which kind it is."""
 

@@ -63,6 +63,12 @@ class Patience:
         self._wall = wall
         self._bearer: Bearer | None = None
         self._end: tuple[bytes, float | None] = (b"", None)
+        self._given_up = b""
+
+    @property
+    def over(self) -> bool:
+        """Whether the token that was given last had ended, and no other one came."""
+        return self._bearer is not None and self._bearer.token == self._given_up
 
     def wait(self) -> Bearer | None:
         """Return the token; blocks for `LONGEST` at most, once for each token."""
@@ -88,6 +94,7 @@ class Patience:
             if not self._is_over():
                 return
         self._end = (waited, None)
+        self._given_up = waited
 
     def _is_over(self) -> bool:
         """Look for the token; tell whether its life is over."""
