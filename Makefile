@@ -93,6 +93,7 @@ APT_PROGRAMS := \
   xrootd-plugins:/usr/lib/*/libXrdSecgsi-*.so \
   memcached:memcached \
   oidc-agent-cli:oidc-token \
+  rclone:rclone \
   liboidc-agent4:/usr/lib/*/liboidc-agent.so.4 \
   postgresql:/usr/lib/postgresql/*/bin/initdb
 
@@ -121,6 +122,8 @@ soak: $(VENV)/.dev system ## The long forms of tests: hostile input, long sessio
 	AF_SOAK=1 $(BIN)/pytest --timeout 7200 -k "long_session or comes_back" tests/hub/test_refresh_hub.py \
 	  tests/hub/test_herd_hub.py $(PYTEST_ARGS)
 	AF_SOAK=1 $(BIN)/pytest --timeout 7200 tests/lab/test_lab_readers_soak.py $(PYTEST_ARGS)
+	AF_SHIFTS=100 AF_READS=10000000 $(BIN)/pytest --timeout 7200 tests/lab/test_lab_eight_hours.py \
+	  tests/lab/test_lab_partial_tokens.py $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev setup system ## Measure the figures beside their targets and peers
