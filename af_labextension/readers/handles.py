@@ -45,8 +45,9 @@ def mend(fsspec_xrootd: Any) -> None:
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             # what is asked of an open file needs no token
-            if xrootd.generations and (
-                function.__name__ == "open" or not isinstance(function.__self__, client.File)
+            if xrootd.generations and not (
+                isinstance(getattr(function, "__self__", None), client.File)
+                and function.__name__ != "open"
             ):
                 await xrootd.generations.ready()
             return await wrapped(*args, **kwargs)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from .bearer import Bearer
 
-LONGEST = 90.0
-"""Seconds to wait for a new token; after that it is tried with the one there is."""
+LONGEST = 150.0
+"""Seconds to wait for a new token; after that it is tried with the one there is. The Lab asks again
+up to a minute after an outage has ended, so this bears an outage of more than a minute."""
 
 MARGIN = 2.0
 """Seconds before its end when a token counts as over, or an eighth of a short life."""

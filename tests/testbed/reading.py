@@ -62,6 +62,7 @@ def read_on(server: str, now: str, stop: str) -> dict[str, Any]:
     """
     import fsspec
 
+    begun = time.time() - time.monotonic()
     follow(os.environ.get(CLOCK, "/nonexistent"))
     done: dict[str, Any] = {"pid": os.getpid(), "operations": 0, "failures": [], "folders": []}
     system = fsspec.filesystem("root", hostid=server)
@@ -91,7 +92,8 @@ def read_on(server: str, now: str, stop: str) -> dict[str, Any]:
             try:
                 way(folder)
             except Exception as error:  # noqa: BLE001 - every failure counts
-                done["failures"].append(f"{folder} {name}: {error!r}"[:300])
+                when = time.strftime("%H:%M:%S", time.gmtime(begun + time.monotonic()))
+                done["failures"].append(f"{when} {folder} {name}: {error!r}"[:300])
         if folder not in done["folders"]:
             done["folders"].append(folder)
         time.sleep(PAUSE)
