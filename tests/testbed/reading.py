@@ -72,8 +72,7 @@ def read_on(server: str, now: str, stop: str) -> dict[str, Any]:
             assert file["Events"]["pt"].array(library="np").sum() == EVENTS * (EVENTS - 1) / 2
 
     def listing(folder: str) -> None:
-        system.invalidate_cache()
-        assert len(system.ls(folder)) == 2
+        assert len(system.ls(folder, force_update=True)) == 2
 
     def piece(folder: str) -> None:
         assert system.cat_file(f"{folder}/b.root", 0, 4) == b"root"
