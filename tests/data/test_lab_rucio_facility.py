@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import psutil
 import pytest
 
 from testbed.facility import wait_for
+from testbed.lab_terminal import Terminal
 from testbed.require import require
 
 if TYPE_CHECKING:
@@ -32,33 +30,6 @@ def alice(facility: Facility) -> Iterator[User]:
     user.stop_server()
 
 
-def lab_environment(facility: Facility) -> dict[str, str]:
-    """Return the environment of Alice's Lab, which her terminals and kernels have."""
-    for pid in facility.processes:
-        environment = {}
-        with suppress(psutil.NoSuchProcess):  # some come and go
-            environment = psutil.Process(pid).environ()
-        if environment.get("AF_USER") == "alice" and "AF_TOKEN_DIR" in environment:
-            return environment
-    raise AssertionError("Alice has no Lab")
-
-
-def in_lab(facility: Facility, *command: str) -> str:
-    """Run a command as in a terminal of Alice's Lab."""
-    done = subprocess.run(
-        command,
-        env=lab_environment(facility),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def test_a_dataset_is_found_and_read_through_the_cache(facility: Facility, alice: User) -> None:
     scopes = alice.lab("af/rucio/scopes")
     assert "cms" in scopes.json["scopes"], scopes.text
@@ -69,7 +40,7 @@ def test_a_dataset_is_found_and_read_through_the_cache(facility: Facility, alice
     reading = alice.lab(f"af/rucio/code?{urlencode(asked)}").json
     assert reading["files"] > 0
     assert reading["left_out"] == 0
-    output = in_lab(facility, sys.executable, "-c", reading["code"])
+    output = Terminal(alice).run(sys.executable, "-c", reading["code"])
     assert int(output.split()[0]) > 0  # events of the first chunk
 
 
@@ -84,11 +55,11 @@ def test_the_way_leads_through_the_cache_where_there_is_one(
 
 
 def test_rucios_client_works_in_a_terminal(facility: Facility, alice: User) -> None:
-    environment = lab_environment(facility)
+    environment = Terminal(alice).environment
     config = Path(environment["RUCIO_CONFIG"])
     wait_for(config.exists, "rucio.cfg")
     wait_for((Path(environment["AF_TOKEN_DIR"]) / "rucio").exists, "the token file")
     rucio = str(Path(sys.executable).with_name("rucio"))
-    assert "alice" in in_lab(facility, rucio, "whoami")
-    assert "BLOCK-1" in in_lab(facility, rucio, "did", "content", "list", f"cms:{CONTAINER}")
+    assert "alice" in Terminal(alice).run(rucio, "whoami")
+    assert "BLOCK-1" in Terminal(alice).run(rucio, "did", "content", "list", f"cms:{CONTAINER}")
     assert config.stat().st_mode & 0o077 == 0

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-import sqlite3
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.fernet import Fernet
 
-from af_hub.embedded import secrets
 from af_hub.embedded.ports import read_ports
 from testbed.clusters import Clusters
+from testbed.planted import claims, planted, signature, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.facility import Facility, User
+    from testbed.facility import Facility
 
 pytestmark = pytest.mark.faults
-
-PUBLIC_TO_ITS_PROCESS = {secrets.GATEWAY_PROXY_TOKEN}
-"""Dask Gateway's proxy takes its token from its environment only; it opens nothing else."""
 
 
 @pytest.fixture(scope="module")
@@ -43,50 +36,6 @@ def cluster(clusters: Clusters) -> Iterator[str]:
     made = clusters.make()
     yield made
     assert clusters.ask("DELETE", f"/{made}")[0] == 204
-
-
-def auth_state(facility: Facility, name: str) -> dict[str, Any]:
-    """Decrypt what the hub has stored about a login."""
-    key = secrets.read_secret(facility.layout, secrets.CRYPT_KEY).reveal()
-    with sqlite3.connect(facility.layout.hub / "jupyterhub.sqlite") as database:
-        (blob,) = database.execute(
-            "select encrypted_auth_state from users where name = ?", (name,)
-        ).fetchone()
-    fernet = Fernet(base64.urlsafe_b64encode(bytes.fromhex(key)))
-    state: dict[str, Any] = json.loads(fernet.decrypt(blob))
-    return state
-
-
-def signature(token: str) -> str:
-    """Return the last part of a JWT: unlike the others it is unique."""
-    found = token.strip().rstrip(".").rpartition(".")[2]
-    assert len(found) >= 20
-    return found
-
-
-def claims(token: str) -> dict[str, Any]:
-    """Read a JWT without verifying it: the storage does that."""
-    part = token.split(".")[1]
-    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return found
-
-
-def planted(facility: Facility, user: User) -> dict[str, str]:
-    """Return every secret of the facility and of a user's login, by name."""
-    found = {
-        name: secrets.read_secret(facility.layout, name).reveal()
-        for name in secrets.NAMES
-        if name not in PUBLIC_TO_ITS_PROCESS
-    }
-    state = auth_state(facility, user.name)
-    for name in ("access_token", "refresh_token", "id_token"):
-        found[name] = signature(state[name])
-    return found
-
-
-def text_of(path: Path) -> str:
-    """Return what a file holds."""
-    return path.read_text(errors="replace")
 
 
 def test_a_worker_reads_a_protected_file_when_only_its_environment_tells_how(

@@ -90,10 +90,11 @@ class Day:
         ]
         while True:
             await asyncio.sleep(self.rng.uniform(30, 600))
-            # near a renewal, or the trouble is over before anybody asks
+            # when a token is due, or the trouble is over before anybody asks; and shortly before
+            # its end, when it has to be renewed already
             if newest := max(self.issued.values(), default=0.0):
-                early = self.rng.uniform(0, 0.8) * LONGEST_TROUBLE
-                await asyncio.sleep(max(0.0, newest - 0.26 * LIFE - early - self.clock()))
+                before_end = self.rng.choice([0.25 * LIFE, 0]) + 0.8 * LONGEST_TROUBLE
+                await asyncio.sleep(max(0.0, newest - before_end - self.clock()))
             await self.rng.choice(kinds)(self.rng.uniform(0.5, 1) * LONGEST_TROUBLE)
 
     async def restart(self, seconds: float) -> None:

@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tornado.web import RequestHandler
 
 from testbed.lab_hub import SERVER_TOKEN, lab_config
-from testbed.lab_server import BASE_URL, LAB_TOKEN
+from testbed.lab_routes import CHANGING, METHODS, questions, refused
+from testbed.lab_server import LAB_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from testbed.lab_hub import LabHub
     from testbed.lab_server import LabServer, StartLab
-
-EXAMPLES = ("x1", "a" * 32, "a" * 43, "11111111-1111-1111-1111-111111111111", "local.x1")
-"""Texts for the groups of the patterns."""
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-TICKETED = re.compile(r"/dashboard/")
-"""Routes that a ticket in their own path opens: sandboxed frames send no cookies."""
-
-
-def routes_of(lab: LabServer) -> list[tuple[str, type[RequestHandler]]]:
-    """Return pattern and handler of each of our routes, wherever they lie."""
-    found: list[tuple[str, type[RequestHandler]]] = []
-    for rule in lab.app.web_app.default_router.rules:
-        for inner in getattr(rule.target, "rules", []):
-            pattern = getattr(inner.matcher, "regex", None)
-            target: Any = inner.target
-            if (
-                pattern is not None
-                and inspect.isclass(target)
-                and issubclass(target, RequestHandler)
-                and ("/af/" in pattern.pattern or target.__module__.startswith("af_labextension"))
-            ):
-                found.append((pattern.pattern, target))
-    return found
-
-
-def example_path(pattern: str, base_url: str) -> str:
-    """Fill the groups of a pattern; return the path below the base URL."""
-    path = re.sub(r"\((?:\?P<\w+>)?([^()]*)\)", lambda group: example(group[1]), pattern)
-    path = re.sub(r"\\(.)", r"\1", path.removesuffix("$"))
-    assert re.fullmatch(pattern, path), f"no example for {pattern}: add one to EXAMPLES"
-    return path.removeprefix(base_url)
-
-
-def example(group: str) -> str:
-    """Return a text that fits a group of a pattern."""
-    return next(text for text in EXAMPLES if re.fullmatch(group, text))
-
-
-def implemented(handler: type[RequestHandler], method: str) -> bool:
-    """Tell whether a handler answers a method itself."""
-    return getattr(handler, method.lower()) is not getattr(RequestHandler, method.lower())
-
-
-def questions(lab: LabServer, *methods: str) -> Iterator[tuple[str, str]]:
-    """Give method and path of everything that our routes answer."""
-    for pattern, handler in routes_of(lab):
-        for method in methods or METHODS:
-            if implemented(handler, method):
-                yield method, example_path(pattern, BASE_URL)
 
 
 async def cookies(lab: LabServer) -> tuple[str, str]:
@@ -79,11 +27,6 @@ async def cookies(lab: LabServer) -> tuple[str, str]:
     token = re.search(r"_xsrf=([^;]+)", cookie)
     assert token is not None
     return cookie, token[1]
-
-
-def refused(path: str) -> set[int]:
-    """Return the statuses that refuse: a wrong ticket leads nowhere."""
-    return {403, 404} if TICKETED.search(path) else {403}
 
 
 async def test_the_routes_are_found(lab_hub: LabHub, start_lab: StartLab) -> None:
@@ -158,9 +101,6 @@ async def test_every_route_refuses_when_the_login_is_for_another_lab(
         answer = await lab.fetch(path, method=method, anonymous=True, headers=headers)
         assert answer.code in refused(path), f"{method} {path}: {answer.code}"
     assert not lab_hub.requests
-
-
-CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
 
 @pytest.mark.parametrize("sent", ["wrong", "none", "of another login", "in the query"])

@@ -30,7 +30,7 @@ class _AtOnce(ThreadPoolExecutor):
         return done
 
 
-class _Jumping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _Jumping(selectors.DefaultSelector):
     """Moves the time on where nothing else is to be done."""
 
     def __init__(self) -> None:
