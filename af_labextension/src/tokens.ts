@@ -7,7 +7,7 @@
  *
  * - `status-item` (`data-state`: ok, renewing, expired, error, unknown) · `status-details` ·
  *   `status-token` (`data-audience`, `data-state`) · `status-scope` · `status-command` ·
- *   `status-renew` · `status-stop`, `status-profile`, `status-login`
+ *   `status-more` · `status-renew` · `status-stop`, `status-profile`, `status-login`
  * - `data-panel` · `source` (a tab, only where there are several sources; `data-name`: `datasets`
  *   or the door's name; `data-kind`: datasets, storage; `data-state`: idle, loading, ready, error;
  *   `aria-selected`) · `library` (a select: uproot, coffea, rdataframe) · `refresh` · `notice` (a
@@ -83,6 +83,8 @@ export interface IToken {
   readonly message: string | null;
   /** What it may do, separated by spaces; empty where that is not known. */
   readonly scope: string;
+  /** Whether storage, Rucio or programs that name no audience need it; others do not alarm. */
+  readonly needed: boolean;
 }
 
 /** Where programs in terminals and notebooks find tokens. */

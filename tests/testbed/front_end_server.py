@@ -25,35 +25,76 @@ BATCH = 1000
 URL = "https://storage.example/store"
 
 
-class StatusHandler(APIHandler):
-    """``GET af/status``."""
+SCENE = {"name": "good"}
+"""What the status tells, by the last ``POST af/scene``: good, long, over."""
+
+GROUPS = [f"/cms/uscms/analysis-group-{number}/with-a-long-name" for number in range(40)]
+SCOPES = [f"storage.read:/store/user/physics-group-{number}/a-path" for number in range(12)]
+SENTENCE = "Your login has ended at the identity provider. Log in again at the hub; " * 3
+
+
+class SceneHandler(APIHandler):
+    """``POST af/scene``."""
+
+    @authenticated
+    def post(self) -> None:
+        """Change what the status tells."""
+        SCENE.update(self.get_json_body() or {})
+        self.finish({})
+
+
+class LoginHandler(JupyterHandler):
+    """The hub's login page, where everybody is let in at once."""
 
     @authenticated
     def get(self) -> None:
-        """Answer with one good token."""
+        """Let the next try of the Lab succeed."""
+        SCENE["name"] = "good"
+        self.finish("<title>Logged in</title>")
+
+
+class StatusHandler(APIHandler):
+    """``GET af/status``, ``POST af/renew``."""
+
+    @authenticated
+    def get(self) -> None:
+        """Answer as the scene is."""
+        long, over = SCENE["name"] == "long", SCENE["name"] == "over"
         server = {"started_at": time.time() - 60, "expires_at": time.time() + 7230}
+        token = {
+            "audience": "storage",
+            "state": "error" if over else "valid",
+            "expires_at": time.time() + 3030,
+            "message": "Log in again at the hub." if over else SENTENCE if long else None,
+            "scope": " ".join(SCOPES) if long else "storage.read:/store/cms",
+            "needed": True,
+        }
         self.finish(
             {
                 "identity": {
                     "user": "alice",
                     "display_name": "Alice Adams",
                     "issuer": "https://iam.example/",
-                    "groups": ["/cms"],
+                    "groups": GROUPS if long else ["/cms", "/cms/uscms"],
                 },
-                "tokens": [
-                    {
-                        "audience": "storage",
-                        "state": "valid",
-                        "expires_at": time.time() + 3030,
-                        "message": None,
-                    }
-                ],
+                "tokens": [token, {**token, "audience": "rucio", "scope": ""}],
+                "programs": {
+                    "file": "/run/user/1000/bt_u1000",
+                    "socket": "/run/user/1000/oidc-agent",
+                    "account": "af",
+                    "problem": {"code": "agent-socket", "message": SENTENCE} if long else None,
+                },
                 # a hostile address must not become a link
                 "server": {**server, "stop_url": "/hub/home", "profile_url": "javascript:alert(1)"},
-                "hub": None,
+                "hub": {
+                    "home_url": "/hub/home",
+                    "login_url": url_path_join(self.base_url, "af/login"),
+                },
                 "facility": {"name": "Test", "support": None, "notice": None},
             }
         )
+
+    post = get
 
 
 class DoorsHandler(APIHandler):
@@ -168,6 +209,9 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
         ".*$",
         [
             (url_path_join(base, "af/status"), StatusHandler),
+            (url_path_join(base, "af/renew"), StatusHandler),
+            (url_path_join(base, "af/scene"), SceneHandler),
+            (url_path_join(base, "af/login"), LoginHandler),
             (url_path_join(base, "af/storage"), DoorsHandler),
             (url_path_join(base, "af/storage/many/list"), ListHandler),
             (url_path_join(base, "af/clusters/types"), TypesHandler),

@@ -4,13 +4,18 @@ import * as React from 'react';
 import { formatDate } from '../format';
 import { useModel, useNow } from '../hooks';
 import type { IPrograms, IStatus, IToken } from '../tokens';
+import type { LoginWatch } from './login';
 import type { StatusModel } from './model';
 import { needsLogin, timeLeft, tokenHealth } from './summary';
 
 /** What opens above the status-bar item: identity, tokens, server and the ways out. */
 export class StatusDetails extends ReactWidget {
-  constructor(private readonly model: StatusModel) {
+  constructor(
+    private readonly model: StatusModel,
+    private readonly login: LoginWatch
+  ) {
     super();
+    this.node.tabIndex = -1;
     this.addClass('af-details');
     this.node.dataset.af = 'status-details';
     this.node.setAttribute('role', 'dialog');
@@ -18,11 +23,24 @@ export class StatusDetails extends ReactWidget {
   }
 
   protected override render(): JSX.Element {
-    return <Details model={this.model} />;
+    return (
+      <Details
+        model={this.model}
+        login={this.login}
+        onShown={() => this.node.focus({ preventScroll: true })}
+      />
+    );
   }
 }
 
-function Details({ model }: { model: StatusModel }): JSX.Element {
+function Details(props: {
+  model: StatusModel;
+  login: LoginWatch;
+  onShown: () => void;
+}): JSX.Element {
+  const { model, login } = props;
+  // it takes the focus, so that Escape closes it and Tab goes through it
+  React.useEffect(props.onShown, []);
   useModel(model);
   const now = useNow(1000);
   const { status, problem } = model;
@@ -48,7 +66,7 @@ function Details({ model }: { model: StatusModel }): JSX.Element {
               <Token key={token.audience} token={token} now={now} />
             ))}
           </ul>
-          <LoginAgain model={model} status={status} now={now} />
+          <LoginAgain model={model} login={login} status={status} now={now} />
           <Programs programs={status.programs} />
           <Server status={status} now={now} />
         </>
@@ -66,15 +84,7 @@ function Identity({ status }: { status: IStatus }): JSX.Element {
         {display_name && display_name !== user ? `${user} · ` : ''}
         {issuer ? hostOf(issuer) : 'not logged in by an identity provider'}
       </div>
-      {groups.length > 0 && (
-        <div className="af-chips" aria-label="Groups">
-          {groups.map(group => (
-            <span className="af-chip" key={group}>
-              {group}
-            </span>
-          ))}
-        </div>
-      )}
+      {groups.length > 0 && <Few label="Groups" words={groups} />}
     </header>
   );
 }
@@ -86,6 +96,37 @@ const TOKEN_WORDS = {
   error: 'problem',
   unknown: 'unknown'
 } as const;
+
+/** How many words are shown before the user asks for more. */
+const FEW = 6;
+
+/** The first words of a list that may be long, and the others by a click. */
+function Few(props: { label: string; words: readonly string[] }): JSX.Element {
+  const { label, words } = props;
+  const [asked, setAsked] = React.useState(false);
+  const more = words.length - FEW;
+  const long = more > 1;
+  return (
+    <div className="af-chips" role="list" aria-label={label}>
+      {(asked || !long ? words : words.slice(0, FEW)).map(word => (
+        <span className="af-chip" role="listitem" key={word}>
+          {word}
+        </span>
+      ))}
+      {long && (
+        <button
+          className="af-chip"
+          data-af="status-more"
+          aria-expanded={asked}
+          aria-label={`${label}: ${more} more`}
+          onClick={() => setAsked(!asked)}
+        >
+          {asked ? 'fewer' : `${more} more …`}
+        </button>
+      )}
+    </div>
+  );
+}
 
 function Token({ token, now }: { token: IToken; now: number }): JSX.Element {
   const health = tokenHealth(token, now);
@@ -102,8 +143,8 @@ function Token({ token, now }: { token: IToken; now: number }): JSX.Element {
         {health === 'ok' ? left : TOKEN_WORDS[health]}
       </span>
       {token.scope && (
-        <div className="af-token-scope af-dim" data-af="status-scope">
-          {token.scope}
+        <div className="af-token-scope" data-af="status-scope">
+          <Few label="Scopes" words={token.scope.split(' ')} />
         </div>
       )}
       {token.message && <div className="af-token-message">{token.message}</div>}
@@ -114,44 +155,31 @@ function Token({ token, now }: { token: IToken; now: number }): JSX.Element {
 /** The way out where a token is over: log in in another tab, and the notebook goes on. */
 function LoginAgain(props: {
   model: StatusModel;
+  login: LoginWatch;
   status: IStatus;
   now: number;
 }): JSX.Element | null {
   const { model, status, now } = props;
-  const [opened, setOpened] = React.useState(false);
-  React.useEffect(() => {
-    const back = (): void => {
-      if (opened && document.visibilityState === 'visible') {
-        void model.renew();
-      }
-    };
-    document.addEventListener('visibilitychange', back);
-    window.addEventListener('focus', back);
-    return () => {
-      document.removeEventListener('visibilitychange', back);
-      window.removeEventListener('focus', back);
-    };
-  }, [model, opened]);
   if (!needsLogin(status, now)) {
     return null;
   }
-  const login = safeUrl(status.hub?.login_url);
+  const url = safeUrl(status.hub?.login_url);
   return (
     <p className="af-actions">
-      {login && (
+      {url && (
         <a
-          className="jp-mod-styled jp-mod-accept"
+          className="af-button af-mod-accent"
           data-af="status-login"
-          href={login}
+          href={url}
           target="_blank"
           rel="noopener"
-          onClick={() => setOpened(true)}
+          onClick={() => props.login.start()}
         >
           Log in again
         </a>
       )}
       <button
-        className="jp-mod-styled"
+        className="af-button"
         data-af="status-renew"
         disabled={model.renewing}
         onClick={() => void model.renew()}
@@ -170,17 +198,28 @@ function Programs({ programs }: { programs: IPrograms }): JSX.Element | null {
   return (
     <>
       <h3>In terminals and notebooks</h3>
-      {account && (
-        <p>
-          <code data-af="status-command">oidc-token {account}</code> prints a
-          token; programs that use oidc-agent work.
-        </p>
-      )}
-      {file && (
-        <p className="af-dim">
-          Others find it by <code>BEARER_TOKEN_FILE</code>.
-        </p>
-      )}
+      <dl className="af-programs">
+        {account && (
+          <>
+            <dt>Terminal</dt>
+            <dd>
+              <code data-af="status-command">oidc-token {account}</code>
+            </dd>
+          </>
+        )}
+        {file && (
+          <>
+            <dt>Python</dt>
+            <dd>
+              <code>from af_labextension import token</code>
+            </dd>
+            <dt>File</dt>
+            <dd>
+              <code title={file}>$BEARER_TOKEN_FILE</code>
+            </dd>
+          </>
+        )}
+      </dl>
       {problem && (
         <p className="af-token-message" role="alert">
           {problem.message}

@@ -3,7 +3,9 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { useModel, useNow } from '../hooks';
-import { StatusDetails } from './details';
+import { attempt } from '../notify';
+import type { StatusDetails } from './details';
+import { LoginWatch } from './login';
 import type { StatusModel } from './model';
 import { summarize } from './summary';
 
@@ -11,33 +13,73 @@ import { summarize } from './summary';
 export class StatusItem extends ReactWidget {
   constructor(private readonly model: StatusModel) {
     super();
+    this.login = new LoginWatch(model);
     this.addClass('af-status');
   }
 
   /** Open the details above the item, or close them. */
   toggleDetails(): void {
-    if (this.popup && !this.popup.isDisposed) {
+    if (this.popup) {
       this.popup.dispose();
-      this.popup = null;
       return;
     }
+    void attempt(async () => {
+      const details = await import(
+        /* webpackChunkName: "details" */ './details'
+      );
+      if (!this.popup && !this.isDisposed) {
+        this.open(new details.StatusDetails(this.model, this.login));
+      }
+    });
+  }
+
+  private open(body: StatusDetails): void {
     void this.model.refresh();
+    if (this.node.getBoundingClientRect().width === 0) {
+      // Lab hides the status bar in a narrow window; what is anchored to it would be hidden, too
+      body.addClass('af-mod-free');
+    }
     this.popup = showPopup({
-      body: new StatusDetails(this.model),
+      body,
       anchor: this,
       align: 'right',
       hasDynamicSize: true
     });
+    this.popup.disposed.connect(() => {
+      this.popup = null;
+      this.update();
+      // unless a click has moved the focus, it would be lost with the panel
+      if (body.node.contains(document.activeElement)) {
+        this.node.querySelector('button')?.focus();
+      }
+    });
+    this.update();
+  }
+
+  override dispose(): void {
+    this.login.stop();
+    super.dispose();
   }
 
   protected override render(): JSX.Element {
-    return <Item model={this.model} onClick={() => this.toggleDetails()} />;
+    return (
+      <Item
+        model={this.model}
+        open={this.popup !== null}
+        onClick={() => this.toggleDetails()}
+      />
+    );
   }
 
+  private readonly login: LoginWatch;
   private popup: Popup | null = null;
 }
 
-function Item(props: { model: StatusModel; onClick: () => void }): JSX.Element {
+function Item(props: {
+  model: StatusModel;
+  open: boolean;
+  onClick: () => void;
+}): JSX.Element {
   useModel(props.model);
   const now = useNow(5000);
   const { health, user, token, server, title } = summarize(
@@ -53,6 +95,7 @@ function Item(props: { model: StatusModel; onClick: () => void }): JSX.Element {
       title={title}
       aria-label={title}
       aria-haspopup="dialog"
+      aria-expanded={props.open}
       onClick={props.onClick}
     >
       <span className="af-dot" data-state={health} aria-hidden="true" />

@@ -14,6 +14,7 @@ const token = (more: Partial<IToken> = {}): IToken => ({
   expires_at: NOW + 3000,
   message: null,
   scope: '',
+  needed: true,
   ...more
 });
 const status = (tokens: IToken[], ends: number | null = null): IStatus => ({
@@ -43,6 +44,15 @@ test('the worst token decides', () => {
     health(token({ state: 'error' }), token({ state: 'expired' })),
     'error'
   );
+});
+
+test('a token that nobody needs does not alarm', () => {
+  const refused = status([
+    token(),
+    token({ audience: 'jobs', state: 'error', needed: false })
+  ]);
+  assert.equal(summarize(refused, null, NOW).health, 'ok');
+  assert.equal(needsLogin(refused, NOW), false);
 });
 
 test('a token whose time is over is expired, whatever was said', () => {

@@ -36,10 +36,16 @@ export function tokenHealth(token: IToken, now: number): Health {
   return token.state === 'refreshing' ? 'renewing' : 'ok';
 }
 
-/** Whether a token is over or refused, so that logging in again may help. */
+/** The time in seconds since the epoch. */
+export function now(): number {
+  return Date.now() / 1000;
+}
+
+/** Whether a needed token is over or refused, so that logging in again may help. */
 export function needsLogin(status: IStatus, now: number): boolean {
-  return status.tokens.some(token =>
-    ['error', 'expired'].includes(tokenHealth(token, now))
+  return status.tokens.some(
+    token =>
+      token.needed && ['error', 'expired'].includes(tokenHealth(token, now))
   );
 }
 
@@ -70,14 +76,15 @@ export function summarize(
       title: problem?.message ?? 'Asking who you are'
     };
   }
-  const healths = status.tokens.map(token => tokenHealth(token, now));
+  const needed = status.tokens.filter(token => token.needed);
+  const healths = needed.map(token => tokenHealth(token, now));
   const tokens = WORST_FIRST.find(health => healths.includes(health)) ?? 'ok';
   const ends = status.server.expires_at;
   const endsSoon = ends !== null && ends - now < SERVER_ENDS_SOON;
   const health =
     tokens === 'ok' && (problem !== null || endsSoon) ? 'renewing' : tokens;
   const user = status.identity.display_name ?? status.identity.user;
-  const token = tokenWords(status.tokens, tokens, now);
+  const token = tokenWords(needed, tokens, now);
   const server = timeLeft(ends, now);
   return {
     health,
