@@ -20,6 +20,7 @@ NAMES = (
     "directories",
     "identity",
     "identity_herd",
+    "tokens",
 )
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from af_hub.embedded.layout import cache_folder
 from bench.figure import Figure
 from bench.lab_process import lab_process
+from bench.peers import RUCIO, peer_python
 from testbed.iam import start_iam
 from testbed.rucio import BIG, BIG_FILES, RucioServer, in_path, running_rucio
 
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from bench.lab_process import Stream
 
 RUNS = 5
-
-PEER = "rucio-jupyterlab==41.0.0"
 
 CONTAINER = "big.container"
 """A name without a slash: the peer finds nothing under names that begin with one, as all names of
@@ -119,24 +115,10 @@ def peer_stream(folder: Path, rucio: RucioServer, token: Path) -> Stream:
             "default_auth_type": "oidc",
         }
     }
-    with lab_process(peer_python(), folder, config, {}) as lab:
+    with lab_process(peer_python(RUCIO), folder, config, {}) as lab:
         chosen = {"namespace": "bench", "type": "oidc", "params": {}}
         lab.request("rucio-jupyterlab/auth", method="PUT", body=chosen).close()
         query = urlencode({"namespace": "bench", "did": f"{scope}:{CONTAINER}"})
         stream = lab.stream(f"rucio-jupyterlab/files?{query}")
     assert len(json.loads(stream.body)) == BIG_FILES
     return stream
-
-
-def peer_python() -> Path:
-    """Return the interpreter of an environment with the peer; made at the first call."""
-    folder = cache_folder() / "bench" / PEER.replace("==", "-")
-    python = folder / "bin" / "python"
-    if not (folder / ".complete").exists():
-        print(f"  installing {PEER}", file=sys.stderr)
-        uv = Path(sys.executable).with_name("uv")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(uv), "pip", "install", "--quiet", f"--python={python}", PEER]
-        subprocess.run([*install, "jupyterlab>=4.6.2,<5"], check=True)
-        (folder / ".complete").write_text(time.strftime("%Y-%m-%d\n"))
-    return python
