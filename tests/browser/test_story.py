@@ -43,6 +43,14 @@ def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, sho
     assert re.search(r"token \d+ min", status), status
     assert re.search(r"server \d+ (d|h)", status), status
 
+    alice.hook("status-item").click()
+    for token in alice.hook("status-token").all():
+        assert token.get_attribute("data-state") == "ok"
+    assert "storage.read:/store" in alice.hook("status-scope").first.inner_text()
+    assert alice.hook("status-command").inner_text() == "oidc-token af"
+    shoot(page, "tokens", around=alice.hook("status-details"))
+    page.keyboard.press("Escape")
+
     alice.open_notebook(NOTEBOOK)
     alice.browse("cms", "zmumu")
     alice.hook("row", name="zmumu_0.root").click()

@@ -99,12 +99,20 @@ def new_page(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 def shoot(request: pytest.FixtureRequest) -> Any:
-    """Return ``shoot(page, name)``, which keeps a picture of the page as an artefact."""
+    """Return ``shoot(page, name)``, which keeps a picture of the page as an artefact.
+
+    ``around`` takes an element and shows no more than it and what is next to it.
+    """
     SCREENS.mkdir(parents=True, exist_ok=True)
 
-    def shooter(page: Any, name: str) -> Path:
+    def shooter(page: Any, name: str, around: Any = None) -> Path:
         path = SCREENS / f"{name}.png"
-        page.screenshot(path=path)
+        clip = None
+        if around is not None:
+            box = around.bounding_box()
+            left, top = max(0, box["x"] - 60), max(0, box["y"] - 20)
+            clip = {"x": left, "y": top, "width": box["width"] + 120, "height": box["height"] + 60}
+        page.screenshot(path=path, clip=clip)
         return path
 
     return shooter
