@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
 from af_hub.compute.options import options_schema
 from af_hub.iam.groups import matches_any
@@ -69,6 +70,10 @@ class HubAddresses:
     def page(self, name: str) -> str:
         """Give the address of one of the hub's pages."""
         return self.public.rstrip("/") + "/" + name
+
+    def path(self, name: str) -> str:
+        """Give the path alone of one of the hub's pages."""
+        return urlsplit(self.page(name)).path
 
 
 def lab_view(
@@ -140,7 +145,8 @@ def lab_view(
         "hub": {
             "public_url": hub.public,
             "home_url": hub.page("home"),
-            "login_url": hub.page("login"),
+            # else a login in another tab would end in a second Lab
+            "login_url": hub.page("login") + "?" + urlencode({"next": hub.path("home")}),
         },
     }
 
