@@ -60,7 +60,8 @@ def token(audience: str | None = None) -> AccessToken:
     -------
     AccessToken
         A `str` whose `repr` hides it. If the one there has ended, as after a laptop's sleep, it
-        waits for the Lab to bring a new one, for 90 s at most and once for each token.
+        waits for the Lab to bring a new one, as long as readers do (`af_labextension.readers`) and
+        once for each token.
 
     Raises
     ------
