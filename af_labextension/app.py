@@ -41,7 +41,11 @@ from .tokens.keeper import TokenKeeper
 from .tokens.traits import TokenTraits
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .rucio.settings import RucioPlace
     from .rucio.terminal import TerminalConfig
+    from .tokens.audiences import Audiences
 
 
 class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
@@ -118,15 +122,16 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
     def initialize_settings(self) -> None:
         """Make the parts and lay them where the handlers find them."""
         self._hub = self._make_hub()
-        self._doors = Doors(
-            [door_from(entry) for entry in self.storage_doors],
-            self._hub.lab_config if self._hub else None,
+        self._doors, self._rucio_place, self._audiences = self._offered(
+            self._hub.lab_config if self._hub else None
+        )
+        # what is looked after in the background must not make a thousand idle Labs ask the hub
+        _, self._known_place, self._known_audiences = self._offered(
+            self._hub.known_config if self._hub else None
         )
         if self.storage_doors:  # else the hub has told kernels and terminals
             os.environ["AF_DOORS"] = self._doors.variable()
         self._tokens = self.make_tokens(self._hub)
-        self._rucio_place = self.rucio_place(self._hub.lab_config if self._hub else None)
-        self._audiences = self.make_audiences(self._hub, self._doors, self._rucio_place)
         self._keeps = self.source_of_tokens(self._hub) != "file"
         self._keeper: TokenKeeper | None = None
         if self._keeps and self.bearer_token_file:
@@ -155,18 +160,29 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
             }
         )
 
+    def _offered(
+        self, lab_config: Callable[[], Awaitable[dict[str, Any]]] | None
+    ) -> tuple[Doors, RucioPlace, Audiences]:
+        """Return what there is, as the settings or the hub's lab configuration say."""
+        doors = Doors([door_from(entry) for entry in self.storage_doors], lab_config)
+        place = self.rucio_place(lab_config)
+        listed = lab_config if self.source_of_tokens(self._hub) == "hub" else None
+        return doors, place, self.make_audiences(listed, doors, place)
+
     def _make_files(self) -> AudienceFiles | None:
         """Return the keeper of the audiences' token files, if they are kept."""
         if not self._keeps or not self.audience_token_folder:
             return None
-        return AudienceFiles(self._tokens, Path(self.audience_token_folder), self._audiences.all)
+        return AudienceFiles(
+            self._tokens, Path(self.audience_token_folder), self._known_audiences.all
+        )
 
     def _make_terminal(self) -> TerminalConfig | None:
         """Return the keeper of the configuration of Rucio's client, if it is kept."""
         respect_rucio_home(os.environ)
         if self._files is None:
             return None
-        return self.terminal_config(self._rucio_place, Path(self.audience_token_folder))
+        return self.terminal_config(self._known_place, Path(self.audience_token_folder))
 
     def _make_hub(self) -> HubClient | None:
         """Return the way to the hub, if there is one."""

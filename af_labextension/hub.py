@@ -132,6 +132,19 @@ class HubClient:
             return refresh.result()
         return self._config
 
+    async def known_config(self) -> dict[str, Any]:
+        """Return the last known lab configuration, however old; ask only while none is known.
+
+        For what goes on in the background: a newer one comes with the next renewal of a token, or
+        when the page is open.
+
+        Raises
+        ------
+        LabError
+            As `lab_config`.
+        """
+        return self._config if self._config is not None else await self.lab_config()
+
     async def _refresh_config(self) -> dict[str, Any]:
         """Fetch the lab configuration; the old one stays if the hub is silent."""
         try:

@@ -17,7 +17,7 @@ from .file_provider import FileTokenProvider
 from .provider import CachingTokenProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from af_labextension.data.doors import Doors
     from af_labextension.hub import HubClient
@@ -157,12 +157,17 @@ class TokenTraits(Configurable):
         )
         return CachingTokenProvider(agent.token)
 
-    def make_audiences(self, hub: HubClient | None, doors: Doors, place: RucioPlace) -> Audiences:
-        """Return what there are tokens for."""
+    def make_audiences(
+        self,
+        lab_config: Callable[[], Awaitable[dict[str, Any]]] | None,
+        doors: Doors,
+        place: RucioPlace,
+    ) -> Audiences:
+        """Return what there are tokens for; `lab_config` is ``None`` without tokens of a hub."""
 
         async def listed() -> Iterable[str]:
-            if hub is not None and self.source_of_tokens(hub) == "hub":
-                return listed_in(await hub.lab_config())
+            if lab_config is not None:
+                return listed_in(await lab_config())
             return self.own_agent_audiences
 
         return Audiences(doors, place, listed)

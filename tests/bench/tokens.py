@@ -160,7 +160,7 @@ def starts(root: Path) -> list[Figure]:
         everything = hub_environment(hub, runtime)
         kinds: dict[str, tuple[str, Path | str, dict[str, str]]] = {
             "ours": ("af_labextension", sys.executable, everything),
-            "rucio-jupyterlab": ("rucio_jupyterlab", peer_python(RUCIO), {}),
+            "rucio-jupyterlab": ("rucio_jupyterlab.server", peer_python(RUCIO), {}),
             "dask-labextension": ("dask_labextension", peer_python(DASK), {}),
         }
         runs: dict[tuple[str, bool], list[Start]] = {}

@@ -194,3 +194,16 @@ async def test_one_request_serves_all_when_many_want_the_configuration(
 ) -> None:
     await asyncio.gather(*(client.lab_config() for _ in range(20)))
     assert len(lab_hub.requests) == 1
+
+
+async def test_known_configuration_is_enough_in_the_background(
+    client: HubClient, lab_hub: LabHub, moment: Time
+) -> None:
+    first = await client.known_config()
+    moment.now += 8 * 3600
+    assert await client.known_config() is first
+    assert lab_hub.count("/lab") == 1
+    lab_hub.config = lab_config(storage=[])
+    newer = await client.lab_config()
+    assert await client.known_config() is newer
+    assert lab_hub.count("/lab") == 2
