@@ -36,6 +36,11 @@ async def test_lab_has_what_was_granted_and_leaves_nothing_when_it_ends(tmp_path
         assert env["AF_HUB_API"] == f"{hub.url}/hub/api/af"
         runtime = Path(env["BEARER_TOKEN_FILE"]).parent
         assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
+        # one file for the variable and for those who look into the runtime folder
+        assert env["BEARER_TOKEN_FILE"] == f"{env['XDG_RUNTIME_DIR']}/bt_u{os.geteuid()}"
+        assert env["AF_TOKEN_DIR"] == f"{runtime}/tokens"
+        assert env["OIDC_SOCK"] == f"{runtime}/oidc-agent"
+        assert "BEARER_TOKEN" not in env
         token = env["JUPYTERHUB_API_TOKEN"]
         _, view, _ = await hub.api("GET", "/af/lab", token=token)
         assert view["server"]["profile"] == "small"

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,15 +65,37 @@ def shared_data(wheel: Path) -> Path:
 @pytest.fixture(scope="session")
 def front_end_lab(front_end_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a JupyterLab that finds the front end of the wheel; its address."""
-    home = tmp_path_factory.mktemp("home")
-    (port,) = free_ports(1)
     extensions = {"testbed.front_end_server": True, "af_labextension": False}
+    home = tmp_path_factory.mktemp("home")
+    with running_lab_process(front_end_wheel, home, extensions, {}) as address:
+        yield address
+
+
+@contextmanager
+def running_lab_process(
+    wheel: Path, home: Path, extensions: dict[str, bool], variables: dict[str, str]
+) -> Iterator[str]:
+    """Run a JupyterLab with the front end of a wheel; give its address.
+
+    Parameters
+    ----------
+    wheel
+        An unpacked wheel.
+    home
+        The user's folder; the log goes to ``lab.log`` in it.
+    extensions
+        Server extensions, and whether they are on.
+    variables
+        What is in its environment beside the usual.
+    """
+    (port,) = free_ports(1)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "PYTHONPATH": str(ROOT / "tests"),
-        "JUPYTER_PATH": str(shared_data(front_end_wheel) / "share" / "jupyter"),
+        "JUPYTER_PATH": str(shared_data(wheel) / "share" / "jupyter"),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
+        **variables,
     }
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
