@@ -6,6 +6,7 @@ import { useModel, useNow } from '../hooks';
 import type { IPrograms, IStatus, IToken } from '../tokens';
 import type { LoginWatch } from './login';
 import type { StatusModel } from './model';
+import { safeUrl, Server } from './server';
 import { needsLogin, timeLeft, tokenHealth } from './summary';
 
 /** What opens above the status-bar item: identity, tokens, server and the ways out. */
@@ -227,84 +228,6 @@ function Programs({ programs }: { programs: IPrograms }): JSX.Element | null {
       )}
     </>
   );
-}
-
-function Server({
-  status,
-  now
-}: {
-  status: IStatus;
-  now: number;
-}): JSX.Element {
-  const { server, hub, facility } = status;
-  const left = timeLeft(server.expires_at, now);
-  return (
-    <>
-      <h3>Server</h3>
-      <p>
-        {server.started_at !== null &&
-          `Running for ${timeLeft(2 * now - server.started_at, now)}. `}
-        {left
-          ? left === 'over'
-            ? 'Its time is over.'
-            : `It will be stopped in ${left}.`
-          : 'It has no time limit.'}
-      </p>
-      <nav className="af-links">
-        <Link hook="status-stop" url={server.stop_url}>
-          Stop
-        </Link>
-        <Link hook="status-profile" url={server.profile_url}>
-          Change profile
-        </Link>
-        {!needsLogin(status, now) && (
-          <Link hook="status-login" url={hub?.login_url} newTab>
-            Log in again
-          </Link>
-        )}
-        <Link hook="status-support" url={facility?.support} newTab>
-          Support
-        </Link>
-      </nav>
-    </>
-  );
-}
-
-function Link(props: {
-  hook: string;
-  url: string | null | undefined;
-  newTab?: boolean;
-  children: string;
-}): JSX.Element | null {
-  const url = safeUrl(props.url);
-  if (!url) {
-    return null;
-  }
-  return (
-    <a
-      data-af={props.hook}
-      href={url}
-      target={props.newTab ? '_blank' : '_self'}
-      rel="noopener"
-    >
-      {props.children}
-    </a>
-  );
-}
-
-/** An address that a click may open; `javascript:` and its kin are not. */
-function safeUrl(url: string | null | undefined): string | null {
-  if (!url) {
-    return null;
-  }
-  try {
-    const parsed = new URL(url, window.location.href);
-    return ['http:', 'https:', 'mailto:'].includes(parsed.protocol)
-      ? parsed.href
-      : null;
-  } catch {
-    return null;
-  }
 }
 
 function hostOf(issuer: string): string {
