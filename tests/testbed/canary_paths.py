@@ -248,6 +248,7 @@ def the_broker_refuses(witness: Witness) -> None:
         ("service", TOKEN.format("bob", "typo"), "audience-unknown"),
         ("service", TOKEN.format("bob", "rotating"), "refresh-method-unsafe"),
         ("service", TOKEN.format("bob", f"storage&scope={PLANTED}"), "scope-refused"),
+        ("service", TOKEN.format("bob", f"storage&min_left={PLANTED}"), "min-left-malformed"),
         ("other", TOKEN.format("bob", "storage"), "audience-refused"),
         ("bob", "token?audience=storage", "not-a-server"),
         ("bob", TOKEN.format("alice", "storage"), "not-a-service"),
