@@ -6,6 +6,7 @@ The pictures in the README are made here (``make screenshots``).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,12 +20,23 @@ NOTEBOOK = "examples/zmumu.ipynb"
 
 @pytest.fixture
 def person(facility: Any, new_page: Any) -> Any:
-    """Return a function that seats a demo user in front of a fresh browser."""
+    """Give a function that seats a demo user in front of a fresh browser, without a Lab."""
+    seated = []
+    administrator = facility.log_in("dora")
+
+    def stop_lab(name: str) -> None:
+        user = replace(administrator, name=name)
+        if user.server() is not None:
+            user.stop_server()
 
     def seat(name: str) -> Person:
+        stop_lab(name)
+        seated.append(name)
         return Person(new_page(), facility.base_url, name)
 
-    return seat
+    yield seat
+    for name in seated:
+        stop_lab(name)
 
 
 def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, shoot: Any) -> None:

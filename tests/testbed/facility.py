@@ -198,7 +198,9 @@ class User:
         return self.browser.call(method, url, body, headers)
 
     def start_server(self, profile: str = "small") -> None:
-        """Start the user's Lab and wait until it answers."""
+        """Start the user's Lab and wait until it answers; one that another test left is stopped."""
+        if self.server() is not None:
+            self.stop_server()
         body = f'{{"profile": "{profile}"}}'.encode()
         answer = self.api("POST", f"users/{self.name}/server", body)
         assert answer.status in {201, 202}, f"{answer.status} {answer.text}"
