@@ -164,7 +164,9 @@ async def test_no_answer_is_taken_when_the_certificate_is_of_another_host(iam: I
     context.load_cert_chain(layout.server_certificate, layout.server_key)
     (port,) = free_ports(1)
     # a good certificate of the trusted authority, but not for this address
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.2", port, ssl=context)
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.2", port, ssl=context
+    )
     async with server:
         with pytest.raises(IAMUnavailable) as caught:
             await IAMHttp(str(layout.ca_bundle)).get(f"https://127.0.0.2:{port}/", purpose="keys")
