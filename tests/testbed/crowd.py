@@ -8,17 +8,14 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import time
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
 from jupyterhub import orm
 from tornado.web import create_signed_value
 
-from af_hub.embedded.iam.records import RefreshToken, fingerprint
 from af_hub.iam.session import Login
-from af_hub.secret import Secret
-from testbed.iam import LOGIN_SCOPE
+from testbed.logins import expired_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,29 +62,7 @@ def add_crowd(
     with store.transaction(), db.no_autoflush:
         for number in range(count):
             refresh, api = secrets.token_hex(16), secrets.token_hex(16)
-            store.add_token(
-                RefreshToken(
-                    hash=fingerprint(refresh),
-                    client_id="af-hub",
-                    sub=bob.sub,
-                    scope=LOGIN_SCOPE,
-                    audience="",
-                    nonce=None,
-                    expires_at=time.time() + 86_400,
-                )
-            )
-            login = Login(
-                access_token=Secret("expired"),
-                refresh_token=Secret(refresh),
-                id_token=None,
-                expires_at=time.time() - 1,
-                scope=LOGIN_SCOPE,
-                iss=hub.iam.issuer,
-                sub=bob.sub,
-                name="Bob",
-                groups=("/atlas",),
-                checked_at=time.time() - 3600,
-            )
+            login = expired_login(store, bob, hub.iam.issuer, refresh)
             user = orm.User(name=f"crowd-{number}")
             user.encrypted_auth_state = cipher.encrypt(json.dumps(state(login)).encode())
             user.cookie_id = secrets.token_hex(16)

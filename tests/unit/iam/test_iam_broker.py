@@ -17,6 +17,7 @@ from af_hub.iam.logout import end_login
 from af_hub.iam.session import Login, Sessions
 from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
 from af_hub.secret import Secret
+from testbed.logins import MemoryUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,22 +25,6 @@ if TYPE_CHECKING:
     from testbed.iam import IAM
 
 SCOPE = "storage.read:/store/cms"
-
-
-@dataclass
-class User:
-    """A hub user whose auth_state lies in memory."""
-
-    name: str
-    state: dict[str, Any] | None
-
-    async def get_auth_state(self) -> dict[str, Any] | None:
-        """Read."""
-        return self.state
-
-    async def save_auth_state(self, auth_state: dict[str, Any] | None) -> None:
-        """Write."""
-        self.state = auth_state
 
 
 class Gated(TokenEndpoint):
@@ -65,7 +50,7 @@ class Bench:
     """A broker, and what it stands on."""
 
     iam: IAM
-    user: User
+    user: MemoryUser
     endpoint: Gated
     sessions: Sessions
     broker: Broker = field(init=False)
@@ -108,7 +93,7 @@ def bench(iam: IAM) -> Bench:
     tokens = iam.log_in("alice")
     state = tokens | {"sub": "alice", "iss": iam.issuer, "expires_at": 4e9, "checked_at": 4e9}
     return Bench(
-        iam, User("alice", state), endpoint, Sessions(endpoint, accept=accept, apply=apply)
+        iam, MemoryUser("alice", state), endpoint, Sessions(endpoint, accept=accept, apply=apply)
     )
 
 

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from af_hub.embedded.iam.records import RefreshToken, fingerprint
 from af_hub.errors import IAMUnavailable
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
 from af_hub.iam.session import Login, Sessions
 from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
 from af_hub.secret import Secret
-from testbed.iam import IAM, LOGIN_SCOPE, start_iam
+from testbed.iam import IAM, start_iam
+from testbed.logins import MemoryUser, expired_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 USERS = 1000
-
-
-@dataclass
-class User:
-    """A hub user whose auth_state lies in memory."""
-
-    name: str
-    state: dict[str, Any] | None
-
-    async def get_auth_state(self) -> dict[str, Any] | None:
-        """Read."""
-        return self.state
-
-    async def save_auth_state(self, auth_state: dict[str, Any] | None) -> None:
-        """Write."""
-        self.state = auth_state
 
 
 def restarted(iam: IAM) -> Sessions:
@@ -54,14 +38,14 @@ def restarted(iam: IAM) -> Sessions:
     async def accept(old: Login, answer: TokenAnswer) -> Login:
         return replace(old, access_token=answer.access_token, expires_at=answer.expires_at)
 
-    async def apply(user: User, login: Login) -> None:
+    async def apply(user: MemoryUser, login: Login) -> None:
         await user.save_auth_state(login.to_state())
 
     return Sessions(endpoint, accept=accept, apply=apply)
 
 
 @pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IAM, list[User]]]:
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IAM, list[MemoryUser]]]:
     """Give an identity provider and users whose access tokens have all expired."""
     iam = start_iam(tmp_path_factory.mktemp("iam"))
     store = iam.people()
@@ -71,39 +55,17 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IAM, list[
     with store.transaction():
         for number in range(USERS):
             token = f"refresh-{number}"
-            store.add_token(
-                RefreshToken(
-                    hash=fingerprint(token),
-                    client_id="af-hub",
-                    sub=bob.sub,
-                    scope=LOGIN_SCOPE,
-                    audience="",
-                    nonce=None,
-                    expires_at=time.time() + 86_400,
-                )
-            )
-            login = Login(
-                access_token=Secret("expired"),
-                refresh_token=Secret(token),
-                id_token=None,
-                expires_at=0.0,
-                scope=LOGIN_SCOPE,
-                iss=iam.issuer,
-                sub=bob.sub,
-                name="Bob",
-                groups=("/cms",),
-                checked_at=0.0,
-            )
-            users.append(User(f"user-{number}", login.to_state()))
+            login = expired_login(store, bob, iam.issuer, token)
+            users.append(MemoryUser(f"user-{number}", login.to_state()))
     store.close()
     yield iam, users
     iam.stop()
 
 
-async def ask_all(sessions: Sessions, users: list[User]) -> list[str]:
+async def ask_all(sessions: Sessions, users: list[MemoryUser]) -> list[str]:
     """Let a request of each user come at the same moment; returns what became of them."""
 
-    async def one(user: User) -> str:
+    async def one(user: MemoryUser) -> str:
         try:
             await sessions.ensure(user, margin=300, max_age=600)
         except IAMUnavailable as error:
@@ -114,7 +76,7 @@ async def ask_all(sessions: Sessions, users: list[User]) -> list[str]:
 
 
 async def test_load_is_ten_calls_a_second_when_the_provider_comes_back_and_the_hub_restarted(
-    crowd: tuple[IAM, list[User]],
+    crowd: tuple[IAM, list[MemoryUser]],
 ) -> None:
     iam, users = crowd
     iam.stop()

@@ -25,6 +25,7 @@ from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
 from af_hub.iam.verify import verify_access_token, verify_id_token
 from af_hub.secret import Secret
 from testbed.iam import IAM, free_ports
+from testbed.logins import MemoryUser
 from testbed.oidc_provider import public, rsa_key, signed
 
 if TYPE_CHECKING:
@@ -190,26 +191,10 @@ async def test_nothing_is_sent_when_discovery_names_an_address_without_https(
 
 
 @dataclass
-class User:
-    """A hub user whose auth_state lies in memory."""
-
-    name: str
-    state: dict[str, Any] | None = None
-
-    async def get_auth_state(self) -> dict[str, Any] | None:
-        """Read."""
-        return self.state
-
-    async def save_auth_state(self, auth_state: dict[str, Any] | None) -> None:
-        """Write."""
-        self.state = auth_state
-
-
-@dataclass
 class Client:
     """The hub's client: the real parts, wired as `IAMAuthenticator` does it."""
 
-    user: User
+    user: MemoryUser
     endpoint: TokenEndpoint
     sessions: Sessions
 
@@ -230,12 +215,12 @@ async def client_of(iam: IAM, username: str) -> Client:
         algorithms=("RS256",),
     )
 
-    async def apply(user: User, login: Login) -> None:
+    async def apply(user: MemoryUser, login: Login) -> None:
         await user.save_auth_state(login.to_state())
 
     answer = TokenAnswer.parse(iam.log_in(username), asked="", now=time.time())
     name, login = await reader.first(answer, nonce=NONCE)
-    user = User(name, login.to_state())
+    user = MemoryUser(name, login.to_state())
     return Client(user, endpoint, Sessions(endpoint, accept=reader.again, apply=apply))
 
 
