@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.notebook import run
 from testbed.person import Person
 
 if TYPE_CHECKING:
@@ -48,10 +49,7 @@ def run_inserted(person: Person, text: str) -> Any:
     """Run the cell that was just inserted and return its first output."""
     cell = person.page.locator(".jp-Notebook .jp-Cell", has_text=text).first
     cell.wait_for()
-    person.page.keyboard.press("Control+Enter")
-    output = cell.locator(".jp-OutputArea-output").first
-    output.wait_for(timeout=60_000)
-    return output
+    return run(person.page, cell).first
 
 
 def test_dataset_is_read_through_the_cache_when_code_is_inserted(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from testbed.notebook import run
 from testbed.person import Person
 
 pytestmark = pytest.mark.browser
@@ -111,10 +112,7 @@ def test_inserted_code_reads_the_file_when_run(person: Any) -> None:
     row.locator('[data-af="row-insert"]').click()
     cell = bob.page.locator(".jp-Notebook .jp-Cell", has_text="zmumu_small.root")
     cell.wait_for()
-    bob.page.keyboard.press("Control+Enter")
-    output = cell.locator(".jp-OutputArea-output")
-    output.first.wait_for(timeout=60_000)
-    assert "Events;1" in output.first.inner_text()
+    run(bob.page, cell, "Events;1")
 
 
 def test_restricted_profile_is_hidden_and_file_refused_when_group_is_missing(

@@ -11,6 +11,7 @@ import pytest
 from testbed.facility import wait_for
 from testbed.front_end_lab import TOKEN, running_lab_process
 from testbed.login_hub import LoginHub, login_hub
+from testbed.notebook import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,30 +86,19 @@ def page(lab: str, new_page: Any) -> Any:
     return page
 
 
-def notebook(page: Any, code: str) -> Any:
-    """Run code in a new notebook; return its output."""
+def notebook(page: Any, code: str, text: str) -> Any:
+    """Run code in a new notebook until it says `text`; return its outputs."""
     page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
     page.locator(".jp-Notebook .cm-content").first.click()
     # typed text would be indented by the editor
     page.evaluate("text => document.execCommand('insertText', false, text)", code)
-    prompt = page.locator(".jp-Notebook .jp-InputArea-prompt").first
-
-    def runs() -> bool:
-        # what is run before there is a kernel is lost
-        if prompt.inner_text().strip("[]: ") == "":
-            page.keyboard.press("Control+Enter")
-            page.wait_for_timeout(300)
-        return bool(prompt.inner_text().strip("[]: "))
-
-    wait_for(runs, "the cell", 60)
-    return page.locator(".jp-Notebook .jp-OutputArea-output")
+    return run(page, page.locator(".jp-Notebook .jp-Cell").first, text)
 
 
 def test_a_running_notebook_goes_on_when_the_user_logs_in_again_in_another_tab(
     page: Any, hub: LoginHub
 ) -> None:
-    output = notebook(page, READ)
-    output.get_by_text("began with login 1").wait_for(timeout=60_000)
+    output = notebook(page, READ, "began with login 1")
     page.evaluate("window.notReloaded = true")
 
     hub.over = True
@@ -133,7 +123,7 @@ def test_a_running_notebook_goes_on_when_the_user_logs_in_again_in_another_tab(
 def test_notebooks_and_terminals_are_told_places_and_no_secret(
     page: Any, hub: LoginHub, home: Path, lab: str
 ) -> None:
-    notebook(page, ENVIRONMENT).get_by_text("written").wait_for(timeout=60_000)
+    notebook(page, ENVIRONMENT, "written")
     page.goto(f"{lab}/lab/workspaces/terminal?reset")
     page.locator('.jp-LauncherCard[title="Start a new terminal session"]').click()
     page.locator(".jp-Terminal .xterm-helper-textarea").wait_for(state="attached")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,7 +23,9 @@ if TYPE_CHECKING:
     from testbed.xrootd_6 import XCache
 
 
-async def test_a_small_folder_is_complete_at_once(xrootd_lab: Any, lab_door: Door) -> None:
+async def test_a_small_folder_is_complete_at_once(
+    xrootd_lab: Any, lab_door: Door, lab_cache: Stack
+) -> None:
     server = await xrootd_lab()
     doors = json.loads((await server.fetch("af/storage")).body)["doors"]
     assert [each["kind"] for each in doors] == ["xrootd"]
@@ -41,7 +42,8 @@ async def test_a_small_folder_is_complete_at_once(xrootd_lab: Any, lab_door: Doo
     assert by_name["f5"]["type"] == "file"
     assert by_name["f5"]["size"] == 5
     assert by_name["f5"]["url"] == f"{lab_door.url}/cms/labxrootd/small/f5"
-    assert abs(by_name["f5"]["modified"] - time.time()) < 600
+    stored = lab_cache.layout.store / "cms/labxrootd/small/f5"
+    assert by_name["f5"]["modified"] == int(stored.stat().st_mtime)
 
 
 async def stat(server: LabServer, body: object) -> tuple[int, Any]:

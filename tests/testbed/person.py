@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from testbed.notebook import wait_for_kernel
+
 PASSWORD = "demo"
 LAB_READY = "#jp-main-dock-panel"
 
@@ -130,6 +132,7 @@ class Person:
         self.page.wait_for_selector(".jp-Notebook:visible .jp-Cell")
 
     def run_all(self) -> None:
-        """Run all cells by Lab's menu."""
+        """Run all cells by Lab's menu, once there is a kernel for them."""
+        wait_for_kernel(self.page)
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
