@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from testbed.notebook import run
 from testbed.person import Person
@@ -69,9 +70,9 @@ def test_dataset_is_read_through_the_cache_when_code_is_inserted(
     row.hover()
     row.locator('[data-af="row-insert"]').click()
     # a file of 100,000 events, in pieces of that many
-    assert "100000" in run_inserted(bob, "/store/cms/zmumu/zmumu_0.root").inner_text()
+    expect(run_inserted(bob, "/store/cms/zmumu/zmumu_0.root")).to_contain_text("100000")
     bob.hook("insert-dataset").first.click()
-    assert "100000" in run_inserted(bob, "/store/cms/zmumu/zmumu_1.root").inner_text()
+    expect(run_inserted(bob, "/store/cms/zmumu/zmumu_1.root")).to_contain_text("100000")
 
     bob.open_data("cache")
     bob.enter("cms")

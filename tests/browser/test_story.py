@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from testbed.notebook import run
 from testbed.person import Person
@@ -58,9 +59,9 @@ def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, sho
 
     alice.hook("status-item").click()
     for token in alice.hook("status-token").all():
-        assert token.get_attribute("data-state") == "ok"
-    assert "storage.read:/store" in alice.hook("status-scope").first.inner_text()
-    assert alice.hook("status-command").inner_text() == "oidc-token af"
+        expect(token).to_have_attribute("data-state", "ok")
+    expect(alice.hook("status-scope").first).to_contain_text("storage.read:/store")
+    expect(alice.hook("status-command")).to_have_text("oidc-token af")
     shoot(page, "tokens", around=alice.hook("status-details"))
     page.keyboard.press("Escape")
 
@@ -129,8 +130,8 @@ def test_restricted_profile_is_hidden_and_file_refused_when_group_is_missing(
     carol.choose("Small")
     carol.start()
     carol.browse()
-    assert carol.hook("row", name="atlas").count() == 1
-    assert carol.hook("row", name="cms").count() == 0
+    expect(carol.hook("row", name="atlas")).to_have_count(1)
+    expect(carol.hook("row", name="cms")).to_have_count(0)
     shoot(carol.page, "refused")
     # what the panel does not show, she asks for by hand, with her own cookies
     status, body = carol.page.evaluate(

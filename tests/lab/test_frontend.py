@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from testbed.front_end_lab import ROOT, shared_data
 from testbed.front_end_server import ROWS
@@ -69,8 +70,8 @@ def test_lock_file_names_no_registry_when_committed() -> None:
 def test_status_shows_user_and_time_left_when_lab_opens(lab_page: Any) -> None:
     item = lab_page.locator('[data-af="status-item"][data-state="ok"]')
     item.wait_for()
-    assert "Alice Adams" in item.inner_text()
-    assert "token 50 min" in item.inner_text()
+    expect(item).to_contain_text("Alice Adams")
+    expect(item).to_contain_text("token 50 min")
     item.click()
     lab_page.wait_for_selector('[data-af="status-token"][data-audience="storage"][data-state="ok"]')
     assert lab_page.locator('[data-af="status-stop"]').get_attribute("href").endswith("/hub/home")
@@ -116,7 +117,7 @@ def test_dashboard_cannot_touch_lab_when_its_pane_is_open(lab_page: Any) -> None
     lab_page.locator('[data-af="cluster-dashboards"]').click()
     lab_page.locator('[data-af="dashboard-link"][data-title="Own"]').click()
     frame = lab_page.locator('[data-af="dashboard-pane"] iframe')
-    assert frame.get_attribute("sandbox") == "allow-scripts"
+    expect(frame).to_have_attribute("sandbox", "allow-scripts")
     found = lab_page.frame_locator('[data-af="dashboard-pane"] iframe').locator("#found")
     found.get_by_text("isolated").wait_for()
 
@@ -127,4 +128,4 @@ def test_dashboard_is_refused_when_it_lies_outside_the_server(lab_page: Any) -> 
     lab_page.locator('[data-af="cluster-dashboards"]').click()
     lab_page.locator('[data-af="dashboard-link"][data-title="Foreign"]').click()
     lab_page.get_by_text("lies outside this server").first.wait_for()
-    assert lab_page.locator('[data-af="dashboard-pane"]').count() == 0
+    expect(lab_page.locator('[data-af="dashboard-pane"]')).to_have_count(0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import expect
 
 from testbed.front_end_lab import TOKEN
 from testbed.front_end_rucio import BROKEN, DATASETS, FILES, LONG, MANY, SLOW_CODE
@@ -106,8 +107,8 @@ def test_first_rows_come_at_once_and_few_are_drawn_when_a_dataset_has_100000_fil
     assert first < 2 * slowness()
     assert complete < 8 * slowness()
     # the second click did nothing to the row that came under it
-    assert panel.hook("details").count() == 0
-    assert "100,000 files · 1.19 TiB" in panel.page.locator(".af-footer").inner_text()
+    expect(panel.hook("details")).to_have_count(0)
+    expect(panel.page.locator(".af-footer")).to_contain_text("100,000 files · 1.19 TiB")
 
     rows = panel.hook("did-row")
     for share in (0.0, 0.5, 1.0):
@@ -123,7 +124,7 @@ def test_first_rows_come_at_once_and_few_are_drawn_when_a_dataset_has_100000_fil
     panel.hook("did-crumb", name="/ZMuMu/Simulated/CONTAINER").click()
     panel.wait(2)
     panel.hook("did-crumb").first.click()
-    assert panel.wait(len(DATASETS) + 1).is_visible()
+    expect(panel.wait(len(DATASETS) + 1)).to_be_visible()
     assert panel.page.console_errors == []
 
 
@@ -152,7 +153,7 @@ def test_names_are_shown_as_text_and_rows_are_kept_when_they_are_odd_or_a_list_b
     panel.hook("search").fill("DY")  # too short to be searched for without Enter
     panel.hook("search").press("Enter")
     panel.hook("did-row", name=LONG).wait_for()
-    assert panel.hook("did-row").count() == 1
+    expect(panel.hook("did-row")).to_have_count(1)
     panel.hook("search").fill(f"cms:{BROKEN}")  # a whole identifier, and no Enter
     panel.hook("did-row", name=BROKEN).wait_for()
     panel.hook("did-row", name=BROKEN).click()
@@ -178,7 +179,7 @@ def test_code_is_inserted_for_the_chosen_library_when_a_dataset_is_large(
     panel.hook("working").wait_for()
     cell = page.locator(".jp-Notebook .jp-Cell", has_text=f"# rdataframe {MANY}")
     cell.wait_for(timeout=60_000 + SLOW_CODE * 1000)
-    assert cell.count() == 1  # what was stopped is not inserted
+    expect(cell).to_have_count(1)  # what was stopped is not inserted
 
     row = panel.hook("did-row", type="file").nth(2)
     row.click()
@@ -194,7 +195,7 @@ def test_code_is_inserted_for_the_chosen_library_when_a_dataset_is_large(
     page.wait_for_selector("#jp-main-dock-panel")
     panel.show()
     panel.hook("did-row", name=MANY).wait_for()
-    assert panel.hook("library").input_value() == "coffea"
+    expect(panel.hook("library")).to_have_value("coffea")
     panel.hook("library").select_option("uproot")
 
 
@@ -234,7 +235,7 @@ def test_long_wait_is_told_when_rucio_does_not_answer(panel: Panel) -> None:
     panel.page.clock.install()
     panel.hook("source", name="datasets").click()
     panel.hook("waiting").wait_for()
-    assert panel.hook("long-wait").count() == 0
+    expect(panel.hook("long-wait")).to_have_count(0)
     panel.page.clock.fast_forward(8_000)
     panel.hook("long-wait").get_by_text("Still there: ").wait_for()
     assert len(held) == 1
@@ -271,7 +272,7 @@ def test_rows_in_sight_become_known_when_a_door_tells_names_only(panel: Panel) -
     panel.page.keyboard.type("1")
     with panel.page.expect_request("**/af/storage/cache/stat?*"):
         panel.page.keyboard.press("Enter")
-    assert panel.hook("breadcrumb", path="/").is_visible()
+    expect(panel.hook("breadcrumb", path="/")).to_be_visible()
     panel.page.unroute("**/af/storage/cache/stat?*")  # what waits goes on
     panel.hook("breadcrumb", path="/100000").wait_for()
     panel.wait(100_000)
@@ -290,8 +291,8 @@ def test_panel_is_the_storage_alone_when_there_is_no_rucio_and_one_door(panel: P
     page.unroute("**/af-labextension/static/data.*.js*")
     panel.hook("retry").click()
     panel.wait(100_000)
-    assert panel.hook("source").count() == 0
-    assert "Many files" in panel.hook("breadcrumb").inner_text()
+    expect(panel.hook("source")).to_have_count(0)
+    expect(panel.hook("breadcrumb")).to_contain_text("Many files")
     # 250 pixels are enough for all of it
     page.evaluate("document.getElementById('af-data').style.width = '250px'")
     assert page.evaluate(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import expect
 
-from testbed.front_end_lab import TOKEN
+from testbed.front_end_lab import TOKEN, wait_until_started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +43,7 @@ def scene(front_end_lab: str, new_page: Any) -> Iterator[Callable[..., Any]]:
         send(page, f"{front_end_lab}/{THEMES}", {"raw": json.dumps({"theme": theme})}, "PUT")
         page.goto(f"{front_end_lab}/lab/workspaces/status?token={TOKEN}&reset")
         page.wait_for_selector(f'{ITEM}:not([data-state="unknown"])', state="attached")
+        wait_until_started(page)
         return page
 
     yield show
@@ -60,13 +60,13 @@ def test_details_open_and_close_by_keyboard(scene: Callable[..., Any]) -> None:
     page = scene("good")
     item = page.locator(ITEM)
     item.focus()
-    assert item.get_attribute("aria-expanded") == "false"
+    expect(item).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{DETAILS}:focus")
-    assert item.get_attribute("aria-expanded") == "true"
+    expect(item).to_have_attribute("aria-expanded", "true")
     scopes = page.locator('[data-af="status-token"][data-audience="storage"]')
-    assert "storage.read:/store/cms" in scopes.inner_text()
-    assert page.inner_text('[data-af="status-command"]') == "oidc-token af"
+    expect(scopes).to_contain_text("storage.read:/store/cms")
+    expect(page.locator('[data-af="status-command"]')).to_have_text("oidc-token af")
     passed = []
     for _ in range(3):
         page.keyboard.press("Tab")
@@ -88,7 +88,7 @@ def test_work_goes_on_in_this_tab_when_the_login_is_done_in_another(
     page.wait_for_selector(f'{ITEM}[data-state="error"]')
     page.evaluate("window.notReloaded = true")
     page.click(ITEM)
-    assert "Log in again at the hub." in page.inner_text(DETAILS)
+    expect(page.locator(DETAILS)).to_contain_text("Log in again at the hub.")
     with page.context.expect_page() as opened:
         page.click(f'{DETAILS} .af-actions [data-af="status-login"]')
     login = opened.value
@@ -100,7 +100,7 @@ def test_work_goes_on_in_this_tab_when_the_login_is_done_in_another(
     assert page.evaluate("window.notReloaded") is True
     page.click(ITEM)
     page.wait_for_selector('[data-af="status-token"][data-state="ok"]')
-    assert page.locator('[data-af="status-renew"]').count() == 0
+    expect(page.locator('[data-af="status-renew"]')).to_have_count(0)
     assert page.console_errors == []
 
 
@@ -114,18 +114,13 @@ def test_a_click_tries_again_when_the_user_did_not_use_the_link(scene: Callable[
 
 
 def show_by_palette(page: Any) -> None:
-    """Open the details by Lab's palette, which closes when Lab, still starting, takes the focus."""
-    for _ in range(10):
-        page.get_by_role("menuitem", name="View", exact=True).click()
-        page.get_by_role("menuitem", name="Activate Command Palette").click()
-        with suppress(PlaywrightTimeout):
-            field = page.locator("#command-palette input")
-            field.fill("Show Identity, Tokens", timeout=3000)
-            field.press("Enter", timeout=3000)
-            page.locator(DETAILS).wait_for(timeout=5000)
-            return
-        page.keyboard.press("Escape")
-    raise AssertionError("the palette does not stay open")
+    """Open the details by Lab's palette."""
+    page.get_by_role("menuitem", name="View", exact=True).click()
+    page.get_by_role("menuitem", name="Activate Command Palette").click()
+    field = page.locator("#command-palette input")
+    field.fill("Show Identity, Tokens")
+    field.press("Enter")
+    page.locator(DETAILS).wait_for()
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
@@ -142,14 +137,14 @@ def test_all_of_a_long_panel_can_be_read_when_the_window_is_small(
     details.locator('[data-af="status-more"]').first.wait_for()
     shoot(page, f"status-long-{theme.split()[1]}-{width}")
     groups = details.get_by_label("Groups", exact=True)
-    assert groups.locator('[role="listitem"]').count() == 6
+    expect(groups.locator('[role="listitem"]')).to_have_count(6)
     details.get_by_label("Groups: 34 more").click()
-    assert groups.locator('[role="listitem"]').count() == 40
+    expect(groups.locator('[role="listitem"]')).to_have_count(40)
     box = details.bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
     assert box["y"] >= page.locator("#jp-top-panel").bounding_box()["height"]
     assert details.evaluate("node => node.scrollWidth <= node.clientWidth")
     details.locator('[data-af="status-stop"]').scroll_into_view_if_needed()
-    assert details.locator('[data-af="status-stop"]').is_visible()
+    expect(details.locator('[data-af="status-stop"]')).to_be_visible()
     assert page.console_errors == []

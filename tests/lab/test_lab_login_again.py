@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testbed.facility import wait_for
-from testbed.front_end_lab import TOKEN, running_lab_process
+from testbed.front_end_lab import TOKEN, running_lab_process, wait_until_started
 from testbed.login_hub import LoginHub, login_hub
 from testbed.notebook import run
 
@@ -83,6 +83,7 @@ def page(lab: str, new_page: Any) -> Any:
     page = new_page()
     page.goto(f"{lab}/lab/workspaces/again?token={TOKEN}&reset")
     page.wait_for_selector(f'{ITEM}[data-state="ok"], {ITEM}[data-state="renewing"]')
+    wait_until_started(page)
     return page
 
 

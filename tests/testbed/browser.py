@@ -41,8 +41,9 @@ def chromium() -> Iterator[Any]:
     it lives, and asynchronous tests that come later would find it.
     """
     require("browser", CHROMIUM, "chromium is not installed (apt install chromium)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -131,10 +131,21 @@ def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) ->
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
 
 
+def wait_until_started(page: Any) -> None:
+    """Wait until Lab, opened in a fresh workspace, has done what it does by itself.
+
+    The last thing is to put the focus into the launcher, a second after our own parts are there:
+    until then it takes the focus from whatever a test gave it to, and closes what lives by it.
+    """
+    page.wait_for_function(
+        "document.querySelector('.jp-Launcher')?.contains(document.activeElement)", timeout=60_000
+    )
+
+
 @pytest.fixture
 def lab_page(front_end_lab: str, new_page: Any) -> Any:
     """Open Lab in a fresh workspace."""
     page = new_page()
     page.goto(f"{front_end_lab}/lab/workspaces/front-end?token={TOKEN}&reset")
-    page.wait_for_selector(".jp-Launcher")
+    wait_until_started(page)
     return page
