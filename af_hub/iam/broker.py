@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from af_hub.errors import AFError, IAMUnavailable, Refusal, SessionOver
+from af_hub.errors import IAMUnavailable, Refusal, SessionOver
 from af_hub.iam.names import issuer_of
 from af_hub.iam.scopes import covered, narrowed
+from af_hub.iam.window import held
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -238,23 +239,19 @@ class Broker:
         except SessionOver:
             # the subject token was ended at the provider before its time: the refresh token
             # tells whether the login itself is over
-            login = await self._sessions.ensure(user, margin=MINIMUM_LIFE, max_age=0)
+            with held():  # an identity provider that forgot all tokens says so to everybody
+                login = await self._sessions.ensure(user, margin=MINIMUM_LIFE, max_age=0)
             return await self._exchange(login, audience)
 
     async def _exchange(self, login: Login, audience: Audience) -> TokenAnswer:
         pace = self._sessions.pace
-        await pace.turn()
-        try:
-            answer = await self._endpoint.exchange(
-                login.access_token,
-                audience=audience.audience,
-                scope=covered(audience.scope, login.scope),
-            )
-        except AFError as error:
-            pace.note(error)
-            raise
-        pace.note(None)
-        return answer
+        async with pace.turn():
+            with pace.noting():
+                return await self._endpoint.exchange(
+                    login.access_token,
+                    audience=audience.audience,
+                    scope=covered(audience.scope, login.scope),
+                )
 
     def _check_count(self, key: _Key) -> None:
         """Refuse one more kind of token: logout must end all, and nobody's may be pushed out."""

@@ -91,6 +91,11 @@ class Issuer:
         IAMUnavailable
             ``iam-unreachable``, ``iam-failed``, ``iam-answer``, ``iam-issuer``.
         """
+        known = self._endpoints
+        if known is not None and not self._is_due("endpoints"):
+            # without the lock: it is handed on once in each round of a busy loop, and calls whose
+            # turn has come would queue behind every request, and go out together
+            return known
         asked_at = time.monotonic()
         async with self._lock:
             if self._endpoints is None:
@@ -105,7 +110,7 @@ class Issuer:
                     self._failure = time.monotonic(), error
                     raise
                 self._mark("endpoints")
-            elif self._is_due("endpoints"):
+            elif known is not None:
                 try:
                     self._endpoints = await self._discover()
                     self._mark("endpoints")
@@ -140,10 +145,13 @@ class Issuer:
             As for `endpoints`; ``iam-keys-expired`` while expired ones cannot be renewed.
         """
         endpoints = await self.endpoints()
+        known = bool(self._keys)
+        if known and not self._is_due("keys"):
+            if self._clock() - self._fetched["keys"] > EXPIRE_AFTER:
+                raise IAMUnavailable("iam-keys-expired", _EXPIRED)
+            return self._keys
         async with self._lock:
-            if self._keys and not self._is_due("keys"):
-                if self._clock() - self._fetched["keys"] > EXPIRE_AFTER:
-                    raise IAMUnavailable("iam-keys-expired", _EXPIRED)
+            if self._keys and not known:  # somebody has fetched them meanwhile
                 return self._keys
             return await self._renewed(endpoints.keys)
 
@@ -176,6 +184,7 @@ class Issuer:
         return self._keys
 
     def _is_due(self, what: str) -> bool:
+        """Tell who asks first that it is time; the others go on with what is known."""
         now = self._clock()
         due = now - self._fetched[what] > REFRESH_AFTER and now - self._tried[what] > COOL_DOWN
         if due:

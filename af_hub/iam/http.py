@@ -19,6 +19,7 @@ from tornado.httpclient import HTTPError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from af_hub.errors import IAMUnavailable
+from af_hub.iam.window import Window
 from af_hub.metrics import iam_called
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ CONNECT_TIMEOUT: Final = 3.0
 REQUEST_TIMEOUT: Final = 10.0
 MAX_CLIENTS: Final = 50
 """Simultaneous calls. Tornado's default of 10 made logins queue behind each other."""
+
+PLACES: Final = 10
+"""Calls in any second, unless configured otherwise."""
 
 _PAUSES: Final = (0.2, 0.6)
 """Seconds before the second and the third try."""
@@ -82,13 +86,16 @@ class IAMHttp:
         PEM bundle of accepted authorities; empty = the system's.
     verify
         False switches certificate checks off, as OAuthenticator's ``validate_server_cert``.
+    places
+        Calls in any second, of those that nobody waits for in person, see `af_hub.iam.window`.
     """
 
-    def __init__(self, ca_file: str = "", *, verify: bool = True) -> None:
+    def __init__(self, ca_file: str = "", *, verify: bool = True, places: int = PLACES) -> None:
         self._ca_file = ca_file
         self._verify = verify
         self._context: ssl.SSLContext | None = None
         self._client: SimpleAsyncHTTPClient | None = None
+        self._window = Window(places)
 
     async def get(self, url: str, *, purpose: str, bearer: Secret | None = None) -> Reply:
         """Get a document; tried again after a lost connection and after 5xx.
@@ -160,9 +167,10 @@ class IAMHttp:
     ) -> Reply:
         for attempt in range(len(_PAUSES) + 1):
             last = attempt == len(_PAUSES)
-            started = time.monotonic()
             try:
-                reply = await self._once(method, url, headers, body, basic)
+                async with self._window.place():
+                    started = time.monotonic()
+                    reply = await self._once(method, url, headers, body, basic)
             except IAMUnavailable as error:
                 iam_called(purpose, error.code, time.monotonic() - started)
                 arrived = error.detail != _NEVER_SENT

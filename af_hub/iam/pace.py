@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import deque
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from af_hub.errors import IAMUnavailable
+from af_hub.errors import AFError, IAMUnavailable
+from af_hub.iam.window import held
 
 if TYPE_CHECKING:
-    from af_hub.errors import AFError
+    from collections.abc import AsyncIterator, Iterator
 
 RATE: Final = 8.0
 """Calls per second. With `BURST` at once, no second sees more than ten."""
@@ -19,7 +22,11 @@ BURST: Final = 2
 """Calls that need not wait for each other."""
 
 PATIENCE: Final = 2.0
-"""Seconds that a request waits for its turn; beyond that it does without."""
+"""Seconds that a request waits for its turn; beyond that it does without. Twice that where calls
+take longer than they should."""
+
+UNDER_WAY: Final = 10
+"""Turns at a time. More would wait for `af_hub.iam.window` in a second queue."""
 
 OUTAGE_FAILURES: Final = 3
 """Failures in a row after which the provider counts as away."""
@@ -43,8 +50,10 @@ class Pace:
 
     def __init__(self, rate: float = RATE) -> None:
         self._interval = 1.0 / rate
-        self._next = float("-inf")
         self._ready, self._counted_at = float(BURST), time.monotonic()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._under_way = 0
         self._failures = 0
         self._again_at = float("-inf")
 
@@ -64,8 +73,9 @@ class Pace:
                 "away since the last tries",
             )
 
-    async def turn(self) -> None:
-        """Wait for the next turn.
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the next turn; the calls in the block are made in it, and are `held`.
 
         Raises
         ------
@@ -73,29 +83,62 @@ class Pace:
             ``iam-busy`` if it would take too long, ``iam-unreachable`` while the provider is away.
         """
         self.check()
-        now = time.monotonic()
         if self._failures >= OUTAGE_FAILURES:
-            self._again_at = now + OUTAGE_PAUSE  # this one looks whether it is back
-        mine = max(self._next, now - (BURST - 1) * self._interval)
-        if mine - now > PATIENCE:
-            raise IAMUnavailable(
-                "iam-busy",
-                "Many people's logins are being renewed. Please try again in a minute.",
-            )
-        self._next = mine + self._interval
-        if mine > now:
-            await asyncio.sleep(mine - now)
-        # a busy loop wakes late, and then all at once: their turns come one by one all the same
-        while (wait := self._until_ready()) > 0:  # noqa: ASYNC110 - time itself is waited for
-            await asyncio.sleep(wait)
-        self._ready -= 1
+            self._again_at = time.monotonic() + OUTAGE_PAUSE  # this one looks whether it is back
+        await self._wait()
+        try:
+            with held():
+                yield
+        finally:
+            self._end()
 
-    def _until_ready(self) -> float:
-        """Count on how many calls may go out now; return the seconds until the next one may."""
+    async def _wait(self) -> None:
+        if len(self._waiting) * self._interval >= PATIENCE:
+            raise _busy()
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        self._give()
+        try:
+            async with asyncio.timeout(2 * PATIENCE):
+                await mine
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if not mine.cancelled():  # it was given in the same moment
+                self._end()
+            if isinstance(error, TimeoutError):
+                raise _busy() from None
+            raise
+
+    def _give(self) -> None:
+        """Give turns to who has waited longest, one by one also after the loop was busy."""
         now = time.monotonic()
         grown = (now - self._counted_at) / self._interval
         self._ready, self._counted_at = min(float(BURST), self._ready + grown), now
-        return max(0.0, 1.0 - self._ready) * self._interval
+        while self._waiting and self._ready >= 1 and self._under_way < UNDER_WAY:
+            first = self._waiting.popleft()
+            if not first.done():
+                self._ready -= 1
+                self._under_way += 1
+                first.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting and self._under_way < UNDER_WAY:
+            wait = (1.0 - self._ready) * self._interval
+            self._timer = asyncio.get_running_loop().call_later(wait, self._give)
+
+    def _end(self) -> None:
+        self._under_way -= 1
+        self._give()
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Learn how the call in the block goes, paced or not."""
+        try:
+            yield
+        except AFError as error:
+            self.note(error)
+            raise
+        self.note(None)
 
     def note(self, error: Exception | None) -> None:
         """Learn how a call went, paced or not.
@@ -153,6 +196,12 @@ def spread(name: str) -> float:
     Who logged in together does not come back together.
     """
     return 0.9 + 0.2 * hashlib.sha256(name.encode()).digest()[0] / 255
+
+
+def _busy() -> IAMUnavailable:
+    return IAMUnavailable(
+        "iam-busy", "Many people's logins are being renewed. Please try again in a minute."
+    )
 
 
 _AWAY: Final = frozenset({"iam-unreachable", "iam-failed"})

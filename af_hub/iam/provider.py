@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from traitlets import Float, default
 from af_hub.errors import IAMUnavailable
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
-from af_hub.iam.pace import RATE
+from af_hub.iam.pace import BURST, RATE
 from af_hub.iam.reader import LoginReader
 from af_hub.iam.tokens import TokenEndpoint
 from af_hub.iam.traits import IAMTraits
@@ -28,7 +29,8 @@ class Provider(IAMTraits):
         help="""
         Refreshes and exchanges per second for requests that can wait: of pages, servers and
         services. After an outage or a restart of the hub they queue; nobody is logged out
-        meanwhile. Starts of servers and logins do not queue. A facility with more active users
+        meanwhile. The provider sees two more than this in any second at most, however slow the
+        hub or the way to it is. Starts of servers and logins do not queue. A facility with more active users
         than this times `group_check_interval` needs more.
         """,
     )
@@ -57,7 +59,11 @@ class Provider(IAMTraits):
     @cached_property
     def http(self) -> IAMHttp:
         """Client for the identity provider."""
-        return IAMHttp(self.ca_file, verify=self.validate_server_cert)
+        return IAMHttp(
+            self.ca_file,
+            verify=self.validate_server_cert,
+            places=math.ceil(self.max_calls_per_second) + BURST,
+        )
 
     @cached_property
     def provider(self) -> Issuer:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from af_hub.errors import AFError, IAMUnavailable, SessionOver
 from af_hub.iam.pace import Pace, Pauses
+from af_hub.iam.window import held
 from af_hub.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
 
@@ -210,15 +212,18 @@ class Sessions:
                 return login
             return await self._refresh(user, login, asked_at=asked_at, paced=max_age > 0)
 
-    async def _await_turn(self) -> None:
-        """Wait for a turn; what comes before a first call must not make turns meet."""
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for a turn; it must not pass while the provider's addresses are looked for."""
         self.pace.check()
         try:
-            await self._endpoint.ready()
+            with held():
+                await self._endpoint.ready()
         except IAMUnavailable as failure:
             self.pace.note(failure)
             raise
-        await self.pace.turn()
+        async with self.pace.turn():
+            yield
 
     async def _refresh(self, user: HubUser, login: Login, *, asked_at: float, paced: bool) -> Login:
         if login.refresh_token is None:
@@ -226,15 +231,14 @@ class Sessions:
         # a failure is told again to who waited for it; a later start must ask for itself, since
         # what happens to it must not depend on what is stored. A new login ends the pause.
         self._pauses.check(user.name, since=login.checked_at if paced else asked_at)
-        if paced:
-            await self._await_turn()
-        try:
-            fresh = await self._try_refresh(user, login, login.refresh_token)
-        except AFError as failure:
-            self._pauses.begin(user.name, failure)
-            if self._watch is not None:
-                self._watch.refresh_failed(user.name, failure)
-            raise
+        async with self._turn() if paced else nullcontext():
+            try:
+                fresh = await self._try_refresh(user, login, login.refresh_token)
+            except AFError as failure:
+                self._pauses.begin(user.name, failure)
+                if self._watch is not None:
+                    self._watch.refresh_failed(user.name, failure)
+                raise
         self._pauses.end(user.name)
         if self._watch is not None:
             self._watch.refreshed(user.name, login, fresh)
@@ -242,12 +246,9 @@ class Sessions:
 
     async def _try_refresh(self, user: HubUser, login: Login, token: Secret) -> Login:
         try:
-            answer = await self._endpoint.refresh(token, held=login.scope)
-        except IAMUnavailable as failure:
-            self.pace.note(failure)
-            raise
+            with self.pace.noting():
+                answer = await self._endpoint.refresh(token, held=login.scope)
         except SessionOver as over:
-            self.pace.note(None)
             log.info("login of %s is over: %s (%s)", user.name, over.code, over.detail)
             state = await user.get_auth_state()
             if (newer := _newer(state, login)) is not None:
@@ -255,7 +256,6 @@ class Sessions:
             if over.code == "login-over":  # the others can be put right at the provider
                 await user.save_auth_state(pin_of(state))
             raise
-        self.pace.note(None)
         if (newer := _newer(await user.get_auth_state(), login)) is not None:
             return newer
         # stored before it is verified or used: the old refresh token may be dead already
@@ -271,9 +271,10 @@ class Sessions:
             login = Login.from_state(await user.get_auth_state())
             if login is None or login.refresh_token is None:
                 raise SessionOver("login-missing", "You are not logged in. Please log in again.")
-            answer = await self._endpoint.refresh(
-                login.refresh_token, scope=scope, audience=audience
-            )
+            token = login.refresh_token
+            async with self._turn():
+                with self.pace.noting():
+                    answer = await self._endpoint.refresh(token, scope=scope, audience=audience)
             if answer.refresh_token is None or answer.refresh_token == login.refresh_token:
                 return answer
             kept = replace(login, refresh_token=answer.refresh_token, expires_at=0.0)

@@ -22,6 +22,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from bench.figure import Figure
 from bench.identity_hubs import both
 from testbed.crowd import add_crowd
+from testbed.herd import busiest_second
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,7 +193,7 @@ class _Stampede:
         last = max((call.time for call in calls), default=ended) if self._renew else ended
         return Herd(
             calls=len(calls),
-            peak=peak([call.time for call in calls]),
+            peak=busiest_second(call.time for call in calls),
             renewed=self._renewed(),
             seconds=last - self._begin,
             statuses=self._statuses,
@@ -231,14 +232,3 @@ class _Stampede:
     def _renewed(self) -> int:
         calls = self._side.hub.iam.calls("token", grant="refresh_token")
         return sum(call.status == 200 for call in calls)
-
-
-def peak(moments: list[float]) -> int:
-    """Return the most calls within any second."""
-    moments = sorted(moments)
-    first = most = 0
-    for last, moment in enumerate(moments):
-        while moment - moments[first] >= 1:
-            first += 1
-        most = max(most, last - first + 1)
-    return most

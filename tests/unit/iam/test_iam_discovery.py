@@ -163,3 +163,37 @@ async def test_only_a_trailing_slash_may_differ_when_discovery_names_the_issuer(
     with pytest.raises(IAMUnavailable) as caught:
         await issuer.endpoints()
     assert caught.value.code == "iam-issuer"
+
+
+async def test_known_addresses_and_keys_are_had_at_once_while_they_are_looked_up_again(
+    oidc_provider: OidcProvider, clock: Clock
+) -> None:
+    http = Held(str(oidc_provider.layout.ca_bundle))
+    issuer = Issuer(oidc_provider.url, http, clock=clock)
+    known, keys = await issuer.endpoints(), await issuer.keys()
+    clock.now += REFRESH_AFTER + 1
+    http.gate.clear()
+    looking = [asyncio.create_task(issuer.endpoints()), asyncio.create_task(issuer.keys())]
+    await http.asked.wait()
+    # else calls whose turn has come queue behind every request of a busy hub, and leave together
+    async with asyncio.timeout(5):
+        assert await issuer.endpoints() == known
+        assert await issuer.keys() == keys
+    http.gate.set()
+    assert await asyncio.gather(*looking) == [known, keys]
+
+
+class Held(IAMHttp):
+    """Does not ask before a gate opens."""
+
+    def __init__(self, ca_file: str) -> None:
+        super().__init__(ca_file)
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+        self.gate.set()
+
+    async def get(self, url: str, **more: Any) -> Any:
+        """Get a document."""
+        if not self.gate.is_set():
+            self.asked.set()
+            await self.gate.wait()
+        return await super().get(url, **more)

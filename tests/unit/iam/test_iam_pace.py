@@ -9,7 +9,7 @@ import pytest
 
 from af_hub.errors import IAMUnavailable, SessionOver
 from af_hub.iam import pace as module
-from af_hub.iam.pace import BURST, OUTAGE_FAILURES, OUTAGE_PAUSE, PATIENCE, Pace
+from af_hub.iam.pace import BURST, OUTAGE_FAILURES, OUTAGE_PAUSE, PATIENCE, UNDER_WAY, Pace
 
 AWAY = IAMUnavailable("iam-unreachable", "away")
 
@@ -35,10 +35,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 async def outcome(pace: Pace) -> str:
     try:
-        await pace.turn()
+        async with pace.turn():
+            return "turn"
     except IAMUnavailable as error:
         return error.code
-    return "turn"
 
 
 async def test_calls_are_ten_a_second_at_most_when_a_thousand_users_come_at_once() -> None:
@@ -94,8 +94,8 @@ async def test_turns_come_one_by_one_when_a_busy_loop_wakes_all_at_once() -> Non
     granted: list[float] = []
 
     async def call() -> None:
-        await pace.turn()
-        granted.append(time.monotonic())
+        async with pace.turn():
+            granted.append(time.monotonic())
 
     calls = [asyncio.create_task(call()) for _ in range(12)]
     await asyncio.sleep(0)
@@ -105,3 +105,54 @@ async def test_turns_come_one_by_one_when_a_busy_loop_wakes_all_at_once() -> Non
     most = max(sum(begin <= one < begin + window for one in granted) for begin in granted)
     # as many as the rate has in the window, those at once, and one on the border
     assert most <= 20 * window + BURST + 1
+
+
+async def test_who_has_waited_longest_is_next() -> None:
+    pace, order = Pace(rate=100), list[int]()
+
+    async def call(number: int) -> None:
+        async with pace.turn():
+            order.append(number)
+
+    await asyncio.gather(*map(call, range(30)))
+    assert order == list(range(30))
+
+
+async def test_no_more_turns_are_given_than_calls_may_be_under_way() -> None:
+    pace, gate = Pace(rate=1000), asyncio.Event()
+    begun = 0
+
+    async def call() -> None:
+        nonlocal begun
+        async with pace.turn():
+            begun += 1
+            await gate.wait()
+
+    calls = [asyncio.create_task(call()) for _ in range(UNDER_WAY + 3)]
+    await asyncio.sleep(0.2)
+    assert begun == UNDER_WAY
+    calls[-1].cancel()  # who does not wait any more
+    calls[0].cancel()  # who has a turn
+    await asyncio.sleep(0.05)
+    assert begun == UNDER_WAY + 1
+    gate.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert begun == UNDER_WAY + 2
+
+
+async def test_nobody_waits_long_for_a_turn_when_the_provider_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    pace, gate = Pace(rate=1000), asyncio.Event()
+
+    async def call() -> None:
+        async with pace.turn():
+            await gate.wait()
+
+    hanging = [asyncio.create_task(call()) for _ in range(UNDER_WAY)]
+    await asyncio.sleep(0.05)
+    assert await asyncio.gather(*(outcome(pace) for _ in range(5))) == ["iam-busy"] * 5
+    gate.set()
+    await asyncio.gather(*hanging)
+    assert await outcome(pace) == "turn"

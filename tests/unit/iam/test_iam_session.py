@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pytest
 from af_hub.errors import IAMUnavailable, IdentityError, SessionOver
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
+from af_hub.iam.pace import UNDER_WAY
 from af_hub.iam.reader import LoginReader
 from af_hub.iam.session import Login, Sessions, pin_of
 from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
@@ -274,6 +275,19 @@ async def test_narrowing_by_refresh_is_refused_when_it_would_end_other_tokens(ow
         await ask
     assert caught.value.code == "refresh-method-unsafe"
     assert (await sessions.ensure(user, margin=300, max_age=600)).expires_at > 0  # kept the new one
+
+
+async def test_narrowing_waits_for_its_turn_when_many_want_it(own_iam: IAM) -> None:
+    user, sessions = user_of(own_iam), sessions_of(own_iam)
+    async with AsyncExitStack() as stack:
+        for _ in range(UNDER_WAY):
+            await stack.enter_async_context(sessions.pace.turn())
+        ask = asyncio.create_task(sessions.narrowed(user, audience="https://s", scope=""))
+        before = grants(own_iam)
+        await asyncio.sleep(0.5)
+        assert grants(own_iam) == before
+    await asyncio.gather(ask, return_exceptions=True)
+    assert grants(own_iam) == before + 1
 
 
 async def test_exchange_is_refused_when_no_scope_is_granted(iam: IAM) -> None:
