@@ -83,6 +83,7 @@ class FacilityOptions(Options):  # type: ignore[misc]  # upstream has no types
         if kind is None:
             raise Refusal("unknown-type", "type: no such kind of cluster.", status=422)
         return {
+            **_commands(kind, options["image"]),
             "cluster_type": kind.name,
             "image": options["image"],
             "worker_cores": options["worker_cores"],
@@ -94,6 +95,15 @@ class FacilityOptions(Options):  # type: ignore[misc]  # upstream has no types
             "max_lifetime": kind.lifetime.max,
             "token_audience": kind.token.audience if kind.token else "",
         }
+
+
+def _commands(kind: ClusterType, image: str) -> dict[str, list[str]]:
+    """Return which program of the chosen environment starts scheduler and workers."""
+    chosen = kind.images.find(image) if kind.images else None
+    if chosen is None or chosen.environment is None:
+        return {}
+    program = f"{chosen.environment.rstrip('/')}/bin/dask"
+    return {"scheduler_cmd": [program, "scheduler"], "worker_cmd": [program, "worker"]}
 
 
 def _fields(usable: tuple[ClusterType, ...]) -> tuple[Any, ...]:

@@ -94,3 +94,31 @@ def shown(seconds: float) -> str:
         if seconds >= length and seconds % length == 0:
             return f"{int(seconds // length)} {unit}"
     return f"{seconds:g} s"
+
+
+def failure_of(
+    status: str, age: float, silent: float, limits: tuple[float, float], fails: int
+) -> str:
+    """Say why a cluster failed that nobody has given a reason for.
+
+    Parameters
+    ----------
+    status
+        ``starting`` or ``running``: how far it came.
+    age, silent
+        Since it was made; since its scheduler's last sign of life.
+    limits
+        After how long Gateway gives up on a start, and on a silent scheduler.
+    fails
+        Workers in a row that could not be started, if that was too many; else 0.
+    """
+    start, silence = limits
+    if status == "starting":
+        if age >= start:
+            return f"The scheduler did not come up within {shown(start)}; its log may say why."
+        return "The scheduler could not be started; its log may say why."
+    if fails:
+        return f"{fails} workers in a row could not be started; their logs may say why."
+    if silent >= silence:
+        return f"The scheduler was silent for {shown(silence)}."
+    return "The scheduler does not answer."
