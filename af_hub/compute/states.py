@@ -14,6 +14,7 @@ from dask_gateway_server.backends.db_base import JobStatus
 from dask_gateway_server.utils import timestamp
 
 from af_hub.compute.audit import ClusterAudit
+from af_hub.compute.database import write_ahead
 from af_hub.compute.heartbeat import read_heartbeat
 from af_hub.compute.ledger import Holding, Ledger
 from af_hub.compute.life import End, end_of
@@ -51,6 +52,7 @@ class ClusterStates(ClusterProcesses):
     async def do_setup(self) -> None:
         """Count what an earlier gateway has left."""
         # first and at once: Gateway's own loops wait for their turn already
+        write_ahead(self.db.db)
         for cluster in self.db.name_to_cluster.values():
             if cluster.status < JobStatus.STOPPED:
                 self.ledger.open(cluster.name, holding_of(cluster))
