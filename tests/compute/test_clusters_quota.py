@@ -1,40 +1,32 @@
 """Quotas on the real backend: users, schedulers that lie, an engine that fails, a restart.
 
-Everything is the real part but the processes: an engine of this file only remembers what "runs".
-The limits are checked against that memory at every start, never against the ledger.
+Everything is the real part but the processes (`testbed.farm`). The limits are checked against what
+that engine remembers at every start, never against the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
-from dask_gateway_server.app import DaskGateway
 from dask_gateway_server.backends import db_base
 from dask_gateway_server.backends.db_base import JobStatus
 from dask_gateway_server.models import User
 
-from af_hub.compute import keeper, processes
+from af_hub.compute import keeper
 from af_hub.compute.backend import FacilityBackend
-from af_hub.compute.gateway import configure
-from af_hub.compute.quota import RESOURCES, Amount
-from af_hub.compute.settings import GatewaySettings
+from af_hub.compute.quota import Amount
+from af_hub.compute.states import holding_of
 from af_hub.compute.types import ComputeConfig
-from af_hub.errors import AFError
+from af_hub.errors import Refusal
+from testbed.farm import Farm, start_farm, stop_farm
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-
-    from af_hub.compute.launch import Launch
-    from af_hub.compute.logs import Log
-    from af_hub.compute.types import ClusterType
 
 # Gateway itself names what it keeps in aiohttp's application by texts
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
@@ -76,130 +68,6 @@ COMPUTE = ComputeConfig.model_validate(
 )
 
 
-class Farm:
-    """An engine that remembers, and fails now and then."""
-
-    host = "farm"
-
-    def __init__(self, draw: random.Random) -> None:
-        self.draw = draw
-        self.living: dict[str, str] = {}
-        self.most: dict[str, int] = defaultdict(int)
-        self.owners: dict[str, tuple[str, str, Amount]] = {}
-        self.violations: list[str] = []
-        self.devices: dict[str, str] = {}
-
-    def folder(self, cluster: str) -> str:
-        """Name a place."""
-        return f"/farm/{cluster}"
-
-    async def problem(self, kind: ClusterType, image: str) -> str | None:
-        """Have none."""
-        await asyncio.sleep(0)
-
-    async def start_cluster(self, cluster: str, launch: Launch) -> AsyncIterator[dict[str, Any]]:
-        """Do nothing."""
-        yield {"job": cluster}
-
-    async def stop_cluster(self, cluster: str, state: Mapping[str, Any]) -> None:
-        """Forget it."""
-        self._fail()
-        await asyncio.sleep(0)
-        assert cluster not in self.living.values()
-
-    async def start_worker(
-        self, cluster: str, worker: str, launch: Launch
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Remember it, and look at what runs now."""
-        yield {"job": worker}
-        await asyncio.sleep(self.draw.random() / 200)
-        self.living[worker] = cluster
-        for device in launch.environment["CUDA_VISIBLE_DEVICES"].split(","):
-            if device and device in self.devices:
-                self.violations.append(f"GPU {device} given twice")
-            if device:
-                self.devices[device] = worker
-        self.check(cluster)
-        self._fail()
-
-    async def stop_worker(self, cluster: str, state: Mapping[str, Any]) -> None:
-        """Forget it, at the second try perhaps."""
-        self._fail()
-        await asyncio.sleep(self.draw.random() / 200)
-        self.living.pop(state.get("job", ""), None)
-        for device in state["gpus"]:
-            self.devices.pop(device, None)
-
-    async def alive(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
-        """Say yes."""
-        return [True for _ in states]
-
-    async def end_unknown(self, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-        """End what nobody knows."""
-        jobs = {state.get("job") for states in known.values() for state in states}
-        lost = [worker for worker in self.living if worker not in jobs]
-        for worker in lost:
-            del self.living[worker]
-        return lost
-
-    async def write_file(self, cluster: str, name: str, content: bytes) -> None:
-        """Do nothing."""
-
-    async def logs(self, cluster: str, lines: int) -> list[Log]:
-        """Have none."""
-        return []
-
-    def _fail(self) -> None:
-        if self.draw.random() < 0.03:
-            raise OSError("the farm is on strike")
-
-    def check(self, cluster: str) -> None:
-        """Compare what lives with the limits of the cluster's owner and group."""
-        user, group, _ = self.owners[cluster]
-        for position, whose, limits in (
-            (0, user, COMPUTE.quotas.user),
-            (1, group, COMPUTE.quotas.groups[group]),
-        ):
-            total = Amount()
-            for each in self.living.values():
-                if self.owners[each][position] == whose:
-                    total += self.owners[each][2]
-            for resource in RESOURCES:
-                limit = limits.of(resource)
-                self.most[resource] = max(self.most[resource], total.of(resource))
-                if limit is not None and total.of(resource) > limit:
-                    self.violations.append(f"{whose}: {total.of(resource)} of {limit} {resource}")
-
-
-async def start(
-    folder: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch
-) -> tuple[FacilityBackend, web.AppRunner]:
-    """Start the backend as the gateway does, on a database that may be there already."""
-    settings = GatewaySettings(
-        compute=COMPUTE,
-        address="127.0.0.1:1",
-        proxy_http="127.0.0.1:2",
-        proxy_tcp="127.0.0.1:3",
-        folder=folder,
-        hub_api_url="http://127.0.0.1:4/hub/api",
-        hub_token_file=folder / "secret",
-        proxy_token_file=folder / "secret",
-        encrypt_key_file=folder / "secret",
-    )
-    gateway = DaskGateway()
-    configure(gateway.config, settings)
-    gateway.config.FacilityBackend.backoff_max_delay = 0.2
-    gateway.config.FacilityBackend.db_url = f"sqlite:///{folder / 'gateway.sqlite'}"
-    log = logging.getLogger("quota-test")
-    log.setLevel(logging.ERROR)
-    backend = FacilityBackend(parent=gateway, log=log)
-    monkeypatch.setattr(processes, "make_engines", lambda _: {"local": farm})
-    app = web.Application()
-    app["gateway"], app["backend"], app["authenticator"], app["log"] = gateway, backend, None, log
-    await backend.setup(app)
-    return backend, web.AppRunner(app)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     secret = tmp_path / "secret"
@@ -207,7 +75,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     secret.chmod(0o600)
     # a key of its own takes 60 ms for each cluster, and nobody connects here
     pair = db_base.new_keypair("any")
-    monkeypatch.setattr(db_base, "new_keypair", lambda name: pair)
+    monkeypatch.setattr(db_base, "new_keypair", lambda _: pair)
     monkeypatch.setattr(keeper, "RECONCILE_PERIOD", 1.0)
     monkeypatch.setattr(keeper, "SWEEP_PERIOD", 0.3)
     return tmp_path
@@ -242,7 +110,7 @@ async def act(draw: random.Random, backend: FacilityBackend, farm: Farm) -> bool
     what = draw.random()
     try:
         if what < 0.2 or not mine:
-            options = {
+            options: dict[str, Any] = {
                 "worker_cores": draw.randint(1, 4),
                 "worker_memory": f"{draw.randint(1, 4)}G",
                 "worker_gpus": draw.choice((0, 0, 1)),
@@ -264,23 +132,32 @@ async def act(draw: random.Random, backend: FacilityBackend, farm: Farm) -> bool
             await backend.on_cluster_heartbeat(name, heartbeat(draw, backend, name))
         else:
             await backend.stop_cluster(draw.choice(mine).name)
-    except AFError as error:
-        assert error.code == "quota", error
+    except Refusal as refusal:
+        if refusal.code != "quota":
+            raise
         return True
     return False
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(60):
+        while not what():  # noqa: ASYNC110  many things change it
+            await asyncio.sleep(0.01)
+
+
+async def no_scheduler(*_: object) -> None:
+    """Send nothing to a scheduler: there is none."""
 
 
 async def test_no_quota_is_exceeded_when_schedulers_lie_and_the_engine_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no_scheduler(*_: object) -> None:
-        """Send nothing: there is nobody."""
-
     monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
-    draw = random.Random(20261128)
-    farm = Farm(draw)
+    draw = random.Random(20261128)  # noqa: S311  not for secrets
+    farm = Farm(COMPUTE, draw, 0.03)
     refused = held = 0
-    backend, runner = await start(folder, farm, monkeypatch)
+    backend, runner = await start_farm(folder, farm, monkeypatch)
     for step in range(STEPS):
         refused += await act(draw, backend, farm)
         if step % 5 == 0:
@@ -288,8 +165,12 @@ async def test_no_quota_is_exceeded_when_schedulers_lie_and_the_engine_fails(
         held = max(held, len(backend._held))
         if step in {STEPS // 3, 2 * STEPS // 3}:
             # as a crash: nothing is told to anybody, what runs runs on
-            await stop(backend, runner)
-            backend, runner = await start(folder, farm, monkeypatch)
+            await stop_farm(backend, runner)
+            backend, runner = await start_farm(folder, farm, monkeypatch)
+            living = [len(holding_of(one).workers) for one in backend.db.active_clusters()]
+            counted = [backend.ledger.workers(one.name) for one in backend.db.active_clusters()]
+            assert counted == living
+            assert sum(counted) > 20
     assert farm.violations == []
     # it was about something
     assert refused > STEPS / 50
@@ -300,32 +181,21 @@ async def test_no_quota_is_exceeded_when_schedulers_lie_and_the_engine_fails(
     # when all is closed, nothing runs and nothing is counted
     for cluster in list(backend.db.active_clusters()):
         await backend.stop_cluster(cluster.name)
-    async with asyncio.timeout(60):
-        while any(one.status < JobStatus.STOPPED for one in backend.db.name_to_cluster.values()):
-            await asyncio.sleep(0.02)
+    await until(
+        lambda: all(one.status >= JobStatus.STOPPED for one in backend.db.name_to_cluster.values())
+    )
     assert farm.living == {}
     assert {balance.used for balance in backend.ledger.balances()} == {Amount()}
-    await stop(backend, runner)
-
-
-async def stop(backend: FacilityBackend, runner: web.AppRunner) -> None:
-    """End a gateway, not its clusters."""
-    await runner.cleanup()
-    await backend.cleanup()
-    backend.db.db.dispose()
+    await stop_farm(backend, runner)
 
 
 async def test_workers_start_by_themselves_when_room_appears(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no_scheduler(*_: object) -> None:
-        """Send nothing: there is nobody."""
-
     monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
-    draw = random.Random(1)
-    monkeypatch.setattr(Farm, "_fail", lambda _: None)
-    farm = Farm(draw)
-    backend, runner = await start(folder, farm, monkeypatch)
+    draw = random.Random(1)  # noqa: S311  not for secrets
+    farm = Farm(COMPUTE, draw, 0)
+    backend, runner = await start_farm(folder, farm, monkeypatch)
     # 40 cores each: the group has 80, a user 30
     names = []
     for number in (0, 4, 8):
@@ -346,13 +216,10 @@ async def test_workers_start_by_themselves_when_room_appears(
         }
 
     async def reach(wanted: list[int]) -> None:
-        async with asyncio.timeout(30):
-            while [list(farm.living.values()).count(name) for name in names] != wanted:
-                await asyncio.sleep(0.01)
+        await until(lambda: [list(farm.living.values()).count(name) for name in names] == wanted)
 
-    async with asyncio.timeout(30):
-        while any(backend.db.get_cluster(n).status < JobStatus.SUBMITTED for n in names):
-            await asyncio.sleep(0.01)
+    clusters = [backend.db.get_cluster(name) for name in names]
+    await until(lambda: all(one.status >= JobStatus.SUBMITTED for one in clusters))
     for position, wanted in enumerate(([7, 0, 0], [7, 7, 0], [7, 7, 6])):
         # each wants forty: a user's 30 cores are 7 workers, and the last finds the group's rest
         await backend.on_cluster_heartbeat(names[position], says(names[position], 40))
@@ -370,7 +237,5 @@ async def test_workers_start_by_themselves_when_room_appears(
     await reach([0, 7, 7])
     assert backend.held(backend.db.get_cluster(names[2])) == sentences[0]
     await backend.on_cluster_heartbeat(names[2], says(names[2], 7))
-    async with asyncio.timeout(30):
-        while backend.held(backend.db.get_cluster(names[2])) is not None:
-            await asyncio.sleep(0.01)
-    await stop(backend, runner)
+    await until(lambda: backend.held(clusters[2]) is None)
+    await stop_farm(backend, runner)

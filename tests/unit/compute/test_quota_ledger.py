@@ -35,8 +35,8 @@ def test_the_sentence_says_what_is_left_when_a_group_has_used_most() -> None:
     assert count == 20
     assert shortage is not None
     assert shortage.sentence == "/cms: 380 of 400 cores in use; you can start 20 workers."
-    fill_more = [book.reserve("c", f"more-{n}") for n in range(20)]
-    assert len(fill_more) == 20
+    for number in range(20):
+        book.reserve("c", f"more-{number}")
     _, shortage = book.grant("c", 1)
     assert shortage is not None
     assert shortage.sentence == "/cms: 400 of 400 cores in use; you can start none now."
@@ -135,7 +135,7 @@ SIZES = (
 
 def simulate(seed: int, users: int, groups: int, steps: int) -> tuple[int, int, int]:
     """Let users create, scale and close at random; count starts, refusals and violations."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311  not for secrets
     config = QuotaConfig(
         user=Limits(clusters=2, workers=12, cores=30, memory=40 * GIB, gpus=6),
         groups={
