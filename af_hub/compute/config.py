@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dask_gateway_server.backends.base import ClusterConfig
 from dask_gateway_server.options import Integer, Options, Select, String
 from traitlets import Dict, Float, Unicode
+from traitlets import Integer as IntegerTrait
 
-from af_hub.compute.options import open_types, resolve
+from af_hub.compute.options import gateway_types, resolve
 from af_hub.errors import Refusal
 from af_hub.quantities import format_bytes
 
@@ -23,6 +24,20 @@ class FacilityClusterConfig(ClusterConfig):  # type: ignore[misc]  # upstream ha
 
     cluster_type = Unicode(
         help="Name of the cluster type in the facility file that the cluster was made from."
+    ).tag(config=True)
+    image = Unicode(
+        help="Name of the software that the owner chose from the type's images; empty if the type "
+        "offers no choice."
+    ).tag(config=True)
+    worker_gpus = IntegerTrait(
+        0, min=0, help="Number of GPUs of each worker, for which quotas count."
+    ).tag(config=True)
+    quota_group = Unicode(
+        help="Group pattern of the facility file that the cluster counts for, fixed when it was "
+        "made; empty if none fits."
+    ).tag(config=True)
+    idle_limit = Float(
+        0, min=0, help="Seconds without work after which the gateway ends the cluster; 0 = never."
     ).tag(config=True)
     max_lifetime = Float(
         0, min=0, help="Age in seconds at which the cluster is ended in any case; 0 means never."
@@ -47,7 +62,7 @@ class FacilityOptions(Options):  # type: ignore[misc]  # upstream has no types
     """
 
     def __init__(self, compute: ComputeConfig, user: User) -> None:
-        usable = open_types(compute, user.groups)
+        usable = gateway_types(compute, user.groups)
         super().__init__(*(_fields(usable) if usable else ()))
         self._compute = compute
         self._groups = frozenset(user.groups)
@@ -60,8 +75,7 @@ class FacilityOptions(Options):  # type: ignore[misc]  # upstream has no types
         Refusal
             The field is named in the message; Gateway answers with status 422.
         """
-        spec = resolve(self._compute, self._groups, request)
-        return {"type": spec.type, "worker_cores": spec.cores, "worker_memory": spec.memory}
+        return resolve(self._compute, self._groups, request).as_json()
 
     def get_configuration(self, options: dict[str, Any], user: User) -> dict[str, Any]:  # noqa: ARG002
         """Return the traits of a cluster with these checked options."""
@@ -69,20 +83,33 @@ class FacilityOptions(Options):  # type: ignore[misc]  # upstream has no types
         if kind is None:
             raise Refusal("unknown-type", "type: no such kind of cluster.", status=422)
         return {
+            **_commands(kind, options["image"]),
             "cluster_type": kind.name,
+            "image": options["image"],
             "worker_cores": options["worker_cores"],
             "worker_memory": options["worker_memory"],
+            "worker_gpus": options["worker_gpus"],
             "cluster_max_workers": kind.scale.max,
-            "idle_timeout": kind.lifetime.idle,
+            # not Gateway's idle_timeout: the scheduler would end itself, without a word before
+            "idle_limit": kind.lifetime.idle,
             "max_lifetime": kind.lifetime.max,
             "token_audience": kind.token.audience if kind.token else "",
         }
 
 
+def _commands(kind: ClusterType, image: str) -> dict[str, list[str]]:
+    """Return which program of the chosen environment starts scheduler and workers."""
+    chosen = kind.images.find(image) if kind.images else None
+    if chosen is None or chosen.environment is None:
+        return {}
+    program = f"{chosen.environment.rstrip('/')}/bin/dask"
+    return {"scheduler_cmd": [program, "scheduler"], "worker_cmd": [program, "worker"]}
+
+
 def _fields(usable: tuple[ClusterType, ...]) -> tuple[Any, ...]:
     """Describe the options for Dask Gateway's own widget; the bounds span all types."""
     first = usable[0].worker
-    return (
+    fields = [
         Select("type", options=[one.name for one in usable], label="Type"),
         Integer(
             "worker_cores",
@@ -94,4 +121,16 @@ def _fields(usable: tuple[ClusterType, ...]) -> tuple[Any, ...]:
         String(
             "worker_memory", default=format_bytes(first.memory.default), label="Memory per worker"
         ),
-    )
+    ]
+    most = max(one.worker.gpus.max for one in usable)
+    if most:
+        fields.append(
+            Integer(
+                "worker_gpus",
+                default=first.gpus.default,
+                min=min(one.worker.gpus.min for one in usable),
+                max=most,
+                label="GPUs per worker",
+            )
+        )
+    return tuple(fields)

@@ -72,6 +72,8 @@ def _backend(c: Any, settings: GatewaySettings) -> None:
     backend.cluster_status_period = 1.0
     backend.worker_status_period = 2.0
     backend.check_timeouts_period = 5.0
+    # a stop that fails is tried again, and its workers count for the quota as long
+    backend.backoff_max_delay = 30.0
 
 
 def _clusters(c: Any) -> None:

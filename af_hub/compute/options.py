@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from af_hub.compute.types import AdaptiveScale
+from af_hub.compute.sizes import AdaptiveScale
 from af_hub.errors import Refusal
 from af_hub.iam.groups import matches_any
 from af_hub.quantities import format_bytes, parse_bytes
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
     from af_hub.compute.types import ClusterType, ComputeConfig
 
-MIB = 1024**2
-"""Bytes in a mebibyte."""
-
-OPTION_NAMES = ("type", "worker_cores", "worker_memory")
+OPTION_NAMES = ("type", "image", "worker_cores", "worker_memory", "worker_gpus")
 """Keys that a request for a cluster may carry."""
 
 
@@ -39,11 +36,27 @@ class WorkerSpec:
         Cores, which is also the number of threads.
     memory
         Bytes.
+    gpus
+        GPUs.
+    image
+        Name of the software, empty if the type has no choice.
     """
 
     type: str
     cores: int
     memory: int
+    gpus: int = 0
+    image: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form of the REST API, complete."""
+        return {
+            "type": self.type,
+            "image": self.image,
+            "worker_cores": self.cores,
+            "worker_memory": self.memory,
+            "worker_gpus": self.gpus,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +91,13 @@ def open_types(config: ComputeConfig, groups: Collection[str]) -> tuple[ClusterT
     )
 
 
+def gateway_types(config: ComputeConfig, groups: Collection[str]) -> tuple[ClusterType, ...]:
+    """Return those of `open_types` whose clusters the gateway makes."""
+    return tuple(one for one in open_types(config, groups) if not one.in_users_server)
+
+
 def resolve(config: ComputeConfig, groups: Collection[str], requested: object) -> WorkerSpec:
-    """Turn a request into what will be started.
+    """Turn a request to the gateway into what will be started.
 
     Parameters
     ----------
@@ -99,13 +117,15 @@ def resolve(config: ComputeConfig, groups: Collection[str], requested: object) -
     """
     wishes = _mapping(requested, "options", OPTION_NAMES)
     kind = _type(config, groups, wishes.get("type"))
-    cores, memory = kind.worker.cores, kind.worker.memory
+    cores, memory, gpus = kind.worker.cores, kind.worker.memory, kind.worker.gpus
     return WorkerSpec(
         type=kind.name,
+        image=_image(kind, wishes),
         cores=_whole(
             "worker_cores", wishes.get("worker_cores", cores.default), cores.min, cores.max
         ),
         memory=_memory(wishes.get("worker_memory", memory.default), memory.min, memory.max),
+        gpus=_whole("worker_gpus", wishes.get("worker_gpus", gpus.default), gpus.min, gpus.max),
     )
 
 
@@ -149,67 +169,6 @@ def default_scale(kind: ClusterType) -> Scale:
     return Scale("fixed", proposed, proposed)
 
 
-def options_schema(kind: ClusterType) -> dict[str, Any]:
-    """Return the JSON Schema of what a user may choose for this type.
-
-    The Lab draws its dialog from it: ``properties`` are ``worker_cores`` (integer),
-    ``worker_memory`` (integer, bytes) and ``scale`` (object). ``x-unit`` says how to show a number.
-
-    Returns
-    -------
-    dict
-        JSON Schema, draft 2020-12, without references.
-    """
-    cores, memory = kind.worker.cores, kind.worker.memory
-    count = {"type": "integer", "minimum": 0, "maximum": kind.scale.max}
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "worker_cores": {
-                "type": "integer",
-                "title": "Cores per worker",
-                "default": cores.default,
-                "minimum": cores.min,
-                "maximum": cores.max,
-                "x-unit": "cores",
-            },
-            "worker_memory": {
-                "type": "integer",
-                "title": "Memory per worker",
-                "default": memory.default,
-                "minimum": memory.min,
-                "maximum": memory.max,
-                "multipleOf": MIB,
-                "x-unit": "bytes",
-            },
-            "scale": {
-                "type": "object",
-                "title": "Workers",
-                "default": default_scale(kind).as_json(),
-                "oneOf": [
-                    {
-                        "title": "Fixed",
-                        "properties": {"mode": {"const": "fixed"}, "workers": count},
-                        "required": ["mode", "workers"],
-                        "additionalProperties": False,
-                    },
-                    {
-                        "title": "Adaptive",
-                        "properties": {
-                            "mode": {"const": "adaptive"},
-                            "minimum": count,
-                            "maximum": {**count, "minimum": 1},
-                        },
-                        "required": ["mode", "minimum", "maximum"],
-                        "additionalProperties": False,
-                    },
-                ],
-            },
-        },
-    }
-
-
 def _mapping(value: object, name: str, known: Collection[str]) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise Refusal("bad-option", f"{name} must be an object.", status=422)
@@ -224,7 +183,7 @@ def _mapping(value: object, name: str, known: Collection[str]) -> Mapping[str, o
 
 
 def _type(config: ComputeConfig, groups: Collection[str], wanted: object) -> ClusterType:
-    usable = open_types(config, groups)
+    usable = gateway_types(config, groups)
     if not usable:
         raise Refusal("no-type", "type: no kind of Dask cluster is open to your groups.")
     if wanted is None:
@@ -238,6 +197,20 @@ def _type(config: ComputeConfig, groups: Collection[str], wanted: object) -> Clu
         f"type: {_shown(wanted)} is not open to you; there are: {names}.",
         status=422,
     )
+
+
+def _image(kind: ClusterType, wishes: Mapping[str, object]) -> str:
+    """Return the name of an allowed choice: never a path, an address, or anything else sent."""
+    if kind.images is None:
+        if wishes.get("image", "") != "":
+            raise Refusal("bad-option", "image: this kind of cluster has no choice.", status=422)
+        return ""
+    wanted = wishes.get("image", kind.images.default)
+    for one in kind.images.choices:
+        if one.name == wanted:
+            return one.name
+    names = ", ".join(one.name for one in kind.images.choices)
+    raise Refusal("bad-option", f"image must be one of: {names}."[:300], status=422)
 
 
 def _whole(name: str, value: object, lowest: int, highest: int) -> int:

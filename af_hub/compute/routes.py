@@ -3,14 +3,18 @@
 All routes lie below ``/services/dask-gateway`` (the hub's proxy passes the whole path on), next to
 Dask Gateway's own ones. Errors are ``{code, message}``.
 
-===========================================  ==================================================
+============================================ ==================================================
+``GET    api/v1/af/types``                   ``{types: [Type], quotas: [Quota]}``
+``GET    api/v1/af/events``                  server-sent events ``clusters``: ``{clusters, quotas}``
+``GET    api/v1/af/metrics``                 Prometheus, for the scope ``read:metrics``
 ``GET    api/v1/af/clusters``                ``{clusters: [Cluster]}``
 ``POST   api/v1/af/clusters``                ``{options, scale}`` → 201 Cluster, at once, pending
 ``GET    api/v1/af/clusters/ID``             Cluster
 ``PATCH  api/v1/af/clusters/ID``             ``{scale}`` → Cluster
 ``DELETE api/v1/af/clusters/ID``             204
+``GET    api/v1/af/clusters/ID/logs?lines=N`` ``{logs: [Log]}``
 ``GET    api/v1/af/clusters/ID/dashboard/…`` the scheduler's pages, http and websocket
-===========================================  ==================================================
+============================================ ==================================================
 """
 
 from __future__ import annotations
@@ -23,10 +27,13 @@ from aiohttp import web
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.backends.db_base import JobStatus
 from dask_gateway_server.routes import default_routes
-from dask_gateway_server.utils import timestamp
 
+from af_hub.compute.bodies import check_body
 from af_hub.compute.dashboard import proxy_dashboard
+from af_hub.compute.logs import read_lines
+from af_hub.compute.metrics import add_metrics
 from af_hub.compute.settings import PREFIX
+from af_hub.compute.shown import cluster_json, clusters_json, types_json
 from af_hub.errors import AFError, Refusal
 
 if TYPE_CHECKING:
@@ -40,8 +47,6 @@ if TYPE_CHECKING:
 
 LARGEST_REQUEST = 16 * 1024
 """Bytes of a request's body; real ones have less than 300."""
-FAILED_SHOWN = 600.0
-"""Seconds for which a cluster that failed stays in the list, with its reason."""
 CLUSTER = "/api/v1/af/clusters/{cluster:[0-9a-f]{32}}"
 """Path of one cluster."""
 
@@ -51,20 +56,25 @@ def add_routes(app: web.Application, backend: FacilityBackend) -> None:
 
     Gateway has no prefix of its own: it expects its proxy to cut it, the hub's proxy does not.
     """
-    service = web.Application(client_max_size=LARGEST_REQUEST)
+    service = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[check_body])
     for key in ("gateway", "backend", "authenticator", "log"):
         service[key] = backend if key == "backend" else app[key]
     service.add_routes(default_routes)
     service.add_routes(
         [
+            web.get("/api/v1/af/types", _handler(list_types)),
+            web.get("/api/v1/af/events", _handler(listen)),
             web.get("/api/v1/af/clusters", _handler(list_clusters)),
             web.post("/api/v1/af/clusters", _handler(create_cluster)),
             web.get(CLUSTER, _handler(show_cluster)),
             web.patch(CLUSTER, _handler(scale_cluster)),
             web.delete(CLUSTER, _handler(stop_cluster)),
+            web.get(CLUSTER + "/logs", _handler(show_logs)),
             web.get(CLUSTER + "/dashboard/{path:.*}", _handler(show_dashboard)),
         ]
     )
+    add_metrics(service, backend)
+    app.on_shutdown.append(backend.feed.close)
     app.add_subapp(PREFIX, service)
 
 
@@ -95,10 +105,18 @@ def _error(status: int, code: str, message: str) -> web.Response:
 async def list_clusters(request: web.Request) -> web.Response:
     """List the user's clusters: all that are not over, and those that failed lately."""
     backend: FacilityBackend = request.app["backend"]
-    mine = backend.db.username_to_clusters.get(request["user"].name, {})
-    return web.json_response(
-        {"clusters": [cluster_json(backend, one) for one in mine.values() if _shown(one)]}
-    )
+    return web.json_response({"clusters": clusters_json(backend, request["user"].name)})
+
+
+async def list_types(request: web.Request) -> web.Response:
+    """List what the user may make, whether it can be had now, and the quotas that count."""
+    backend: FacilityBackend = request.app["backend"]
+    return web.json_response(await types_json(backend, request["user"]))
+
+
+async def listen(request: web.Request) -> web.StreamResponse:
+    """Push the user's clusters at each change."""
+    return await request.app["backend"].feed.serve(request, request.app["authenticator"])  # type: ignore[no-any-return]
 
 
 async def create_cluster(request: web.Request) -> web.Response:
@@ -135,6 +153,14 @@ async def stop_cluster(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def show_logs(request: web.Request) -> web.Response:
+    """Answer with the ends of the logs of scheduler and workers."""
+    cluster = _own(request)
+    lines = read_lines(request.query.get("lines"))
+    logs = await request.app["backend"].keeper.logs(cluster, lines)
+    return web.json_response({"logs": [log.as_json() for log in logs]})
+
+
 async def show_dashboard(request: web.Request) -> web.StreamResponse:
     """Pass a page of the scheduler on to the cluster's owner."""
     cluster = _own(request)
@@ -168,67 +194,3 @@ async def _body(request: web.Request, known: tuple[str, ...]) -> dict[str, Any]:
                 status=422,
             )
     return body
-
-
-def _shown(cluster: Cluster) -> bool:
-    if cluster.status < JobStatus.STOPPED:
-        return True
-    recent = (timestamp() - (cluster.stop_time or 0)) / 1000 < FAILED_SHOWN
-    return bool(
-        cluster.status == JobStatus.FAILED and recent and not cluster.state.get("dismissed")
-    )
-
-
-def cluster_json(backend: FacilityBackend, cluster: Cluster) -> dict[str, Any]:
-    """Describe one cluster for the Lab.
-
-    Returns
-    -------
-    dict
-        ``{id, name, type, title, state, reason, workers, wanted, cores, memory, scale,
-        created_at, options, token}``: `workers` are those connected now, `wanted` is what
-        the scheduler asks for, `cores` and `memory` (bytes) are of the connected workers,
-        `created_at` is in seconds since the epoch.
-    """
-    kind = backend.settings.compute.find(cluster.config.cluster_type)
-    state = _state(cluster)
-    workers = sum(
-        one.status == JobStatus.RUNNING and one.target == JobStatus.RUNNING
-        for one in cluster.workers.values()
-    )
-    scale = backend.scale_of(cluster)
-    token = backend.token_state(cluster)
-    return {
-        "id": cluster.name,
-        "name": f"{cluster.config.cluster_type}-{cluster.name[:6]}",
-        "type": cluster.config.cluster_type,
-        "title": kind.title if kind is not None else cluster.config.cluster_type,
-        "state": state,
-        "reason": cluster.state.get("reason")
-        or (
-            "The cluster could not be started or ended by an error." if state == "failed" else None
-        ),
-        "workers": workers if state == "running" else 0,
-        "wanted": cluster.count if state == "running" else scale.get("workers"),
-        "cores": workers * cluster.config.worker_cores,
-        "memory": workers * cluster.config.worker_memory,
-        "scale": scale,
-        "created_at": cluster.start_time / 1000,
-        "options": {
-            "worker_cores": cluster.config.worker_cores,
-            "worker_memory": cluster.config.worker_memory,
-        },
-        "token": None if token is None else token.as_json(),
-    }
-
-
-def _state(cluster: Cluster) -> str:
-    if cluster.status == JobStatus.FAILED:
-        return "failed"
-    if cluster.status == JobStatus.STOPPED:
-        return "stopped"
-    if cluster.target != JobStatus.RUNNING:
-        return "stopping"
-    return {JobStatus.CREATED: "pending", JobStatus.SUBMITTED: "starting"}.get(
-        cluster.status, "running"
-    )

@@ -107,15 +107,33 @@ compute:                # Dask clusters
   types:
     - name: local
       title: This machine
+      site: this machine   # where it runs, a few words for the dialog
       description: Scheduler and workers are processes of this machine.
-      backend: local
+      backend: local       # the section of the same name holds its settings
+      local: {gpus: []}    # devices for workers, such as ["0", "1"]
       allowed_groups: []   # empty: everybody who may log in
+      images: null         # software to choose from: {default: NAME, choices: [{name, title, environment}]}
       worker:
         cores: {default: 1, min: 1, max: $worker_cores}
         memory: {default: 1G, min: 512M, max: 4G}
-      scale: {default: 2, max: $max_workers}
+        gpus: {default: 0, min: 0, max: 0}
+      scale: {default: 2, max: $max_workers}   # or default: {minimum: 0, maximum: 4}
       lifetime: {idle: 30m, max: 24h}
       token: {audience: storage}
+    - name: in-lab
+      title: In this Lab
+      site: your own server
+      description: Workers share the cores of your server; no quota, and it ends with the server.
+      backend: in-lab
+      in_lab: {factory: "dask.distributed:LocalCluster", kwargs: {}}
+      worker:
+        cores: {default: 1, min: 1, max: $worker_cores}
+        memory: {default: 1G, min: 512M, max: 4G}
+      scale: {default: 1, max: $max_workers}
+      lifetime: {idle: 30m, max: 24h}
+  quotas:               # at a time, over all types but those in users' own servers; null: no limit
+    user: {clusters: 4, workers: null, cores: null, memory: null, gpus: null}
+    groups: {}          # of all members together: {/cms: {cores: 400, memory: 1600G, gpus: 4}}
 """
 
 

@@ -57,7 +57,9 @@ class FacilityConfig(Model):
             found.append("identity.allowed_groups is empty: only administrators can log in.")
         if not self.profiles:
             found.append("profiles is empty: nobody can start anything.")
-        if self.compute.types and self.compute.gateway is None:
+        if self.compute.gateway is None and any(
+            not kind.in_users_server for kind in self.compute.types
+        ):
             found.append("compute.gateway is null: compute.types have no effect.")
         return (*found, *data_warnings(self))
 

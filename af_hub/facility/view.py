@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from af_hub.compute.options import options_schema
-from af_hub.iam.groups import matches_any
+from af_hub.compute.form import lab_type_json
+from af_hub.compute.options import open_types
 
 if TYPE_CHECKING:
     from af_hub.facility.models import FacilityConfig
@@ -122,17 +122,7 @@ def lab_view(
         "rucio": _rucio_view(facility.rucio, person.user),
         "compute": {
             "gateway": None if gateway is None else gateway.model_dump(),
-            "types": [
-                {
-                    "name": kind.name,
-                    "title": kind.title,
-                    "description": kind.description,
-                    "backend": kind.backend,
-                    "options": options_schema(kind),
-                }
-                for kind in facility.compute.types
-                if not kind.allowed_groups or matches_any(person.groups, kind.allowed_groups)
-            ],
+            "types": [lab_type_json(kind) for kind in open_types(facility.compute, person.groups)],
         },
         "server": {
             "name": server.name,

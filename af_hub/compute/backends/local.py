@@ -12,20 +12,23 @@ import os
 import re
 import shutil
 import signal
-import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from af_hub.compute.backends.local_files import prepare, read_logs, replace
 from af_hub.errors import ComputeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from af_hub.compute.backends.base import State
     from af_hub.compute.launch import Launch
+    from af_hub.compute.logs import Log
+    from af_hub.compute.types import ClusterType
 
 INHERITED = (
     "AF_INSTANCE",
@@ -45,6 +48,10 @@ INHERITED = (
 
 GRACE = 5.0
 """Seconds from the polite signal to SIGKILL."""
+MARK, PLACE = "DASK_GATEWAY_CLUSTER_NAME", "AF_CLUSTER_FOLDER"
+"""Environment variables by which processes of a cluster are known, and those of this gateway."""
+YOUNG = 10.0
+"""Seconds: a process that is younger may not stand in the records yet."""
 
 
 class LocalEngine:
@@ -66,11 +73,23 @@ class LocalEngine:
         """Return the folder of a cluster."""
         return str(self._folder(cluster))
 
+    async def problem(self, kind: ClusterType, image: str) -> str | None:
+        """Tell if the software is not there."""
+        chosen = kind.images.find(image) if kind.images else None
+        if chosen is None or chosen.environment is None:
+            return None
+        if os.access(Path(chosen.environment) / "bin/dask", os.X_OK):
+            return None
+        return f"The software {chosen.title or chosen.name} is not installed on the server."
+
     async def start_cluster(self, cluster: str, launch: Launch) -> AsyncIterator[State]:
         """Make the folder, start the scheduler."""
         folder = self._folder(cluster)
         yield {}
-        await asyncio.to_thread(_prepare, folder, launch.files)
+        if folder.exists():
+            # a gateway that was killed while it did this
+            await self.stop_cluster(cluster, {})
+        await asyncio.to_thread(prepare, folder, launch.files)
         yield await self._start(folder, launch, "scheduler")
 
     async def stop_cluster(self, cluster: str, state: Mapping[str, Any]) -> None:
@@ -91,9 +110,41 @@ class LocalEngine:
         """Tell which processes are there."""
         return [_process(state) is not None for state in states]
 
+    async def end_unknown(self, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+        """End processes and remove folders that nobody knows."""
+        return await asyncio.to_thread(self._end_unknown, known)
+
+    async def logs(self, cluster: str, lines: int) -> list[Log]:
+        """Read the logs in the cluster's folder."""
+        return await asyncio.to_thread(read_logs, self._folder(cluster), lines)
+
     async def write_file(self, cluster: str, name: str, content: bytes) -> None:
         """Replace one file of the cluster."""
-        await asyncio.to_thread(_replace, self._folder(cluster) / name, content)
+        await asyncio.to_thread(replace, self._folder(cluster) / name, content)
+
+    def _end_unknown(self, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+        sessions = {
+            name: {int(state["pid"]) for state in states if "pid" in state}
+            for name, states in known.items()
+        }
+        old, ended = time.time() - YOUNG, []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                environment = process.environ()
+                name = environment.get(MARK)
+                # another gateway of this machine has its clusters elsewhere
+                if not name or environment.get(PLACE) != str(self._root / name):
+                    continue
+                if process.create_time() < old and not _within(process, sessions.get(name, ())):
+                    process.kill()
+                    ended.append(f"process {process.pid} of cluster {name}")
+        for folder in self._root.iterdir():
+            with suppress(OSError):
+                ours = re.fullmatch(r"[0-9a-f]{32}", folder.name) and folder.name not in known
+                if ours and folder.stat().st_mtime < old:
+                    shutil.rmtree(folder)
+                    ended.append(f"folder of cluster {folder.name}")
+        return ended
 
     def _folder(self, cluster: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{32}", cluster):
@@ -102,7 +153,12 @@ class LocalEngine:
 
     async def _start(self, folder: Path, launch: Launch, name: str) -> State:
         inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
-        environment = {**inherited, "HOME": str(folder), **launch.environment}
+        environment = {
+            **inherited,
+            "HOME": str(folder),
+            **launch.environment,
+            PLACE: str(folder),
+        }
         log = os.open(
             folder / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
         )
@@ -120,24 +176,6 @@ class LocalEngine:
         finally:
             os.close(log)
         return {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-
-
-def _prepare(folder: Path, files: Mapping[str, bytes]) -> None:
-    for each in (folder, folder / "logs", folder / "scratch"):
-        each.mkdir(mode=0o700)
-    for name, content in files.items():
-        _replace(folder / name, content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _process(state: Mapping[str, Any]) -> psutil.Process | None:
@@ -170,6 +208,11 @@ async def _gone(state: Mapping[str, Any]) -> None:
         await asyncio.sleep(0.05)
 
 
+def _within(process: psutil.Process, sessions: Collection[int]) -> bool:
+    """Tell whether a process, or one that it comes from, is of one of these sessions."""
+    return any(os.getsid(each.pid) in sessions for each in (process, *process.parents()))
+
+
 def _kill_all(cluster: str, session: int | None) -> None:
     """Kill the processes of a cluster, of one session only if it is given.
 
@@ -179,5 +222,5 @@ def _kill_all(cluster: str, session: int | None) -> None:
         with suppress(psutil.Error, OSError):
             if session is not None and os.getsid(process.pid) != session:
                 continue
-            if process.environ().get("DASK_GATEWAY_CLUSTER_NAME") == cluster:
+            if process.environ().get(MARK) == cluster:
                 process.kill()

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from af_hub.compute.form import lab_type_json, options_schema, type_json
 from af_hub.compute.options import (
     default_scale,
+    gateway_types,
     open_types,
-    options_schema,
     resolve,
     resolve_scale,
 )
@@ -34,6 +35,30 @@ LOCAL = ClusterType.model_validate(
     }
 )
 CMS = LOCAL.model_copy(update={"name": "cms", "allowed_groups": ("/cms", "/cms/**")})
+LAB = ClusterType.model_validate(
+    {
+        "name": "mine",
+        "title": "Mine",
+        "backend": "in-lab",
+        "in_lab": {"factory": "site.dask:Cluster", "kwargs": {"queue": "short"}},
+    }
+)
+RICH = ClusterType.model_validate(
+    {
+        **LOCAL.model_dump(mode="json"),
+        "name": "rich",
+        "site": "Machine room",
+        "images": {
+            "default": "old",
+            "choices": [
+                {"name": "new", "title": "Newest", "environment": "/secret/new"},
+                {"name": "old"},
+            ],
+        },
+        "worker": {"gpus": {"default": 1, "min": 0, "max": 2}},
+        "local": {"gpus": ["0", "1"]},
+    }
+)
 CONFIG = ComputeConfig(types=(LOCAL, CMS))
 
 ANYTHING = st.recursive(
@@ -69,7 +94,11 @@ def test_memory_is_read_when_written_as_people_do(memory: object) -> None:
         ({"worker_memory": "9" * 10_000}, "bad-option", "worker_memory"),
         ({"worker_memory": float("nan")}, "bad-option", "worker_memory"),
         ({"worker_memory": None}, "bad-option", "worker_memory"),
-        ({"image": "evil:latest"}, "unknown-option", "image"),
+        ({"image": "evil:latest"}, "bad-option", "image"),
+        ({"image": ["evil"]}, "bad-option", "image"),
+        ({"worker_gpus": 1}, "bad-option", "worker_gpus"),
+        ({"worker_gpus": "0; reboot"}, "bad-option", "worker_gpus"),
+        ({"environment": "/evil"}, "unknown-option", "environment"),
         ({"type": "nosuch"}, "unknown-type", "type"),
         ({"type": ["local"]}, "unknown-type", "type"),
         ({"type": "local\nX: y"}, "unknown-type", "type"),
@@ -163,6 +192,85 @@ def test_the_schema_tells_the_bounds_when_the_dialog_is_drawn() -> None:
     assert properties["worker_cores"]["maximum"] == 4
     assert properties["worker_memory"]["minimum"] == GIB // 2
     assert properties["scale"]["default"] == default_scale(LOCAL).as_json()
+
+
+@pytest.mark.parametrize("asked", ["/secret/new", "new\n", "$(reboot)", "", None, 1, ["new"]])
+def test_an_image_is_refused_when_it_is_no_name_of_a_choice(asked: object) -> None:
+    with pytest.raises(Refusal, match="image") as caught:
+        resolve(ComputeConfig(types=(RICH,)), (), {"image": asked})
+    assert "secret" not in caught.value.message
+
+
+def test_image_and_gpus_are_taken_when_the_type_offers_them() -> None:
+    config = ComputeConfig(types=(RICH,))
+    assert resolve(config, (), {}).as_json()["image"] == "old"
+    spec = resolve(config, (), {"image": "new", "worker_gpus": 2})
+    assert (spec.image, spec.gpus) == ("new", 2)
+
+
+def test_the_browser_sees_no_path_and_no_class_when_the_dialog_is_drawn() -> None:
+    shown = type_json(RICH)
+    assert shown["site"] == "Machine room"
+    image = shown["options"]["properties"]["image"]
+    assert (image["enum"], image["x-titles"]) == (["new", "old"], ["Newest", "old"])
+    assert shown["options"]["properties"]["worker_gpus"]["maximum"] == 2
+    assert "secret" not in str(shown)
+    assert "worker_gpus" not in options_schema(LOCAL)["properties"]
+    assert "site.dask" not in str(type_json(LAB))
+    assert "in_lab" not in lab_type_json(RICH)
+    assert lab_type_json(LAB)["in_lab"] == {
+        "factory": "site.dask:Cluster",
+        "kwargs": {"queue": "short"},
+    }
+
+
+def test_the_gateway_does_not_know_a_type_when_it_is_the_labs() -> None:
+    config = ComputeConfig(types=(LAB, LOCAL))
+    assert [one.name for one in open_types(config, ())] == ["mine", "local"]
+    assert [one.name for one in gateway_types(config, ())] == ["local"]
+    assert resolve(config, (), {}).type == "local"
+    with pytest.raises(Refusal, match="type"):
+        resolve(config, (), {"type": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"in_lab": {}}, "in_lab belongs to the backend in-lab"),
+        ({"backend": "in-lab", "local": {}}, "local belongs to the backend local"),
+        ({"backend": "in-lab", "token": {"audience": "storage"}}, "token"),
+        ({"backend": "in-lab", "images": {"default": "a", "choices": [{"name": "a"}]}}, "images"),
+        ({"images": {"default": "b", "choices": [{"name": "a"}]}}, "default"),
+        ({"images": {"default": "a", "choices": [{"name": "a"}, {"name": "a"}]}}, "twice"),
+        ({"images": {"default": "a", "choices": [{"name": "a", "environment": "x"}]}}, "environ"),
+        ({"worker": {"gpus": {"max": 1}}}, "gpus"),
+        ({"local": {"gpus": ["0; reboot"]}}, "gpus"),
+        ({"kubernetes": {}}, "kubernetes"),
+        ({"allowed_groups": ["cms"]}, "allowed_groups"),
+    ],
+)
+def test_the_field_is_named_when_sections_do_not_fit_together(
+    change: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ValidationError, match=named):
+        ClusterType.model_validate({"name": "a", "title": "A", "backend": "local", **change})
+
+
+@pytest.mark.parametrize(
+    "factory", ["os.system", "a:b;c", "a:", ":b", "a b:c", "a:b\n", "../a:b", "1a:b"]
+)
+def test_a_factory_is_refused_when_it_is_no_class(factory: str) -> None:
+    lab = {"name": "a", "title": "A", "backend": "in-lab", "in_lab": {"factory": factory}}
+    with pytest.raises(ValidationError, match="factory"):
+        ClusterType.model_validate(lab)
+
+
+@pytest.mark.parametrize(
+    "quotas", [{"user": {"cores": -1}}, {"groups": {"cms": {}}}, {"user": {"disk": 1}}]
+)
+def test_a_quota_is_refused_when_it_makes_no_sense(quotas: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ComputeConfig.model_validate({"quotas": quotas})
 
 
 @pytest.mark.parametrize(

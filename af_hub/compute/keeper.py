@@ -1,0 +1,165 @@
+"""What the gateway looks after by itself: ends of clusters, dead schedulers, orphans both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from dask_gateway_server.backends.db_base import JobStatus
+from dask_gateway_server.utils import timestamp
+
+from af_hub.compute.life import failure_of
+from af_hub.compute.states import holding_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from dask_gateway_server.backends.db_base import Cluster
+
+    from af_hub.compute.logs import Log
+    from af_hub.compute.states import ClusterStates
+
+SWEEP_PERIOD = 2.0
+"""Seconds between looks at ages and at schedulers that died."""
+RECONCILE_PERIOD = 30.0
+"""Seconds between comparisons of records with what runs."""
+LAST_LINES = 200
+"""Lines of each log that are kept of a cluster that failed."""
+MOST_KEPT = 50
+"""Clusters whose last logs are kept, in memory."""
+
+
+class Keeper:
+    """Looks after the clusters of a backend.
+
+    Parameters
+    ----------
+    backend
+        Whose clusters.
+    """
+
+    def __init__(self, backend: ClusterStates) -> None:
+        self._backend = backend
+        self._last_logs: dict[str, list[Log]] = {}
+
+    async def sweep_loop(self) -> None:
+        """End what died and what is over, every `SWEEP_PERIOD` seconds."""
+        while True:
+            await asyncio.sleep(SWEEP_PERIOD)
+            await self._carefully(self._end_dead)
+            await self._carefully(self._end_over)
+
+    async def reconcile_loop(self) -> None:
+        """Compare the records with what runs, at once and every `RECONCILE_PERIOD` seconds."""
+        while True:
+            await self._carefully(self.reconcile)
+            await asyncio.sleep(RECONCILE_PERIOD)
+
+    async def _carefully(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Go on with the next round if an engine fails."""
+        try:
+            await work()
+        except Exception:
+            self._backend.log.exception("Looking after clusters failed; it is tried again")
+
+    async def reconcile(self) -> None:
+        """End what has no record, and the records of what is gone."""
+        for name, engine in self._backend.engines.items():
+            for line in await engine.end_unknown(self._known(name)):
+                self._backend.log.warning("Ended what no record knows: %s", line)
+        await self._end_lost_workers()
+        self._check_ledger()
+
+    def _known(self, engine: str) -> Mapping[str, list[dict[str, object]]]:
+        """Collect the states of all processes that an engine should have, by cluster."""
+        backend = self._backend
+        return {
+            cluster.name: [
+                cluster.state,
+                *(one.state for one in cluster.workers.values() if one.status < JobStatus.STOPPED),
+            ]
+            for cluster in backend.db.name_to_cluster.values()
+            if cluster.status < JobStatus.STOPPED
+            and backend.engine(cluster) is backend.engines[engine]
+        }
+
+    async def _end_lost_workers(self) -> None:
+        """Find workers whose process is gone although their scheduler has said nothing."""
+        backend = self._backend
+        running = [
+            worker
+            for cluster in backend.db.active_clusters()
+            for worker in cluster.workers.values()
+            if worker.status == JobStatus.RUNNING and worker.target == JobStatus.RUNNING
+        ]
+        for worker, alive in zip(running, await backend.do_check_workers(running), strict=True):
+            if not alive and worker.target == JobStatus.RUNNING:
+                backend.log.warning("Worker %s is gone without a word", worker.name)
+                backend.db.update_worker(worker, target=JobStatus.FAILED)
+                backend.queue.put(worker)
+
+    def _check_ledger(self) -> None:
+        """Compare the ledger with the records that it is the sum of."""
+        backend = self._backend
+        for cluster in backend.db.name_to_cluster.values():
+            counted = backend.ledger.workers(cluster.name)
+            there = len(holding_of(cluster).workers) if cluster.status < JobStatus.STOPPED else 0
+            if counted != there:
+                backend.log.error(
+                    "Cluster %s: %d workers counted, %d there", cluster.name, counted, there
+                )
+                backend.ledger.close(cluster.name)
+                if cluster.status < JobStatus.STOPPED:
+                    backend.ledger.open(cluster.name, holding_of(cluster))
+
+    async def _end_dead(self) -> None:
+        backend = self._backend
+        running = [
+            one
+            for one in backend.db.active_clusters()
+            if one.status == JobStatus.RUNNING and one.target == JobStatus.RUNNING
+        ]
+        for cluster, ok in zip(running, await backend.do_check_clusters(running), strict=True):
+            if not ok:
+                backend.end(cluster, "failed", "The scheduler ended unexpectedly.")
+
+    async def _end_over(self) -> None:
+        for cluster in list(self._backend.db.active_clusters()):
+            end = self._backend.end_of(cluster)
+            if end is not None and end.over(time.time()):
+                self._backend.end(cluster, end.why, end.reason)
+            # warnings come with time alone
+            self._backend.changed(cluster)
+
+    def give_reason(self, cluster: Cluster) -> None:
+        """Say why a cluster failed that Gateway itself gave up on."""
+        backend = self._backend
+        now = timestamp()
+        fails = cluster.worker_start_failure_count
+        reason = failure_of(
+            "starting" if cluster.status < JobStatus.RUNNING else "running",
+            (now - cluster.start_time) / 1000,
+            (now - (cluster.last_heartbeat or now)) / 1000,
+            (backend.cluster_start_timeout, backend.cluster_heartbeat_timeout),
+            fails if fails >= backend.worker_start_failure_limit else 0,
+        )
+        state = {**cluster.state, "reason": reason, "why": "failed"}
+        backend.db.update_cluster(cluster, state=state)
+
+    async def keep_logs(self, cluster: Cluster) -> None:
+        """Keep what a failed cluster said last; its folder goes with it."""
+        try:
+            logs = await self._backend.logs(cluster, LAST_LINES)
+        except Exception:
+            self._backend.log.exception("The logs of cluster %s cannot be read", cluster.name)
+            return
+        self._last_logs[cluster.name] = logs
+        while len(self._last_logs) > MOST_KEPT:
+            self._last_logs.pop(next(iter(self._last_logs)))
+
+    async def logs(self, cluster: Cluster, lines: int) -> list[Log]:
+        """Return a cluster's logs, of one that has failed its last ones."""
+        if cluster.status >= JobStatus.STOPPED:
+            return self._last_logs.get(cluster.name, [])
+        return await self._backend.logs(cluster, lines)
