@@ -150,7 +150,7 @@ class Folder:
     def ids(self) -> list[str]:
         """Return the ids of what is written down."""
         try:
-            names = sorted(os.listdir(self.path))
+            names = sorted(entry.name for entry in self.path.iterdir())
         except OSError:
             return []
         return [name[:-5] for name in names if name.endswith(".json") and ID.fullmatch(name[:-5])]

@@ -148,9 +148,7 @@ class Held:
         names = {"threads_per_worker": "worker_cores", "memory_limit": "worker_memory"}
         return {
             "threads_per_worker": 1,
-            **{
-                ours: self._wish[theirs] for ours, theirs in names.items() if theirs in self._wish
-            },
+            **{ours: self._wish[theirs] for ours, theirs in names.items() if theirs in self._wish},
         }
 
     @property
@@ -242,7 +240,7 @@ class Held:
 
     def security(self) -> dict[str, str] | None:
         """Return what a client needs to connect, as texts in PEM; None: nothing."""
-        security = self._security or getattr(self._cluster, "security", None)
+        security: Any = self._security or getattr(self._cluster, "security", None)
         if not getattr(security, "require_encryption", False):
             return None
         wanted = security.get_tls_config_for_role("client")

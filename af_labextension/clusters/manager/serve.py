@@ -13,11 +13,9 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +28,7 @@ from .sockets import listen, peer
 from .times import Lifetime
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 log = logging.getLogger(__name__)

@@ -61,11 +61,12 @@ def connect(path: Path) -> socket.socket:
     try:
         with short_path(path) as name:
             connection.connect(name)
-        if peer(connection) != os.geteuid():
-            raise PermissionError(None, "another user listens there")
     except BaseException:
         connection.close()
         raise
+    if peer(connection) != os.geteuid():
+        connection.close()
+        raise PermissionError(None, "another user listens there")
     return connection
 
 
