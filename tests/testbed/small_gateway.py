@@ -131,6 +131,12 @@ class SmallGateway:
         gateway = self
 
         class Answer(RequestHandler):
+            def initialize(self) -> None:
+                self.gone = asyncio.Event()
+
+            def on_connection_close(self) -> None:
+                self.gone.set()
+
             def prepare(self) -> None:
                 gateway.requests.append((self.request.method or "", self.request.path))
                 if self.request.headers.get("Authorization") != f"jupyterhub {SERVER_TOKEN}":
@@ -204,8 +210,7 @@ class SmallGateway:
 
     async def _stream(self, handler: RequestHandler) -> None:
         handler.set_header("Content-Type", "text/event-stream")
-        gone = asyncio.Event()
-        handler.on_connection_close = gone.set  # type: ignore[method-assign]
+        gone: asyncio.Event = handler.gone  # type: ignore[attr-defined]  # see `start`
         self.streams += 1
         self.opened += 1
         try:
