@@ -11,11 +11,13 @@ they need in the tornado settings, under the names in `af_labextension.settings`
 ``settings["af_tokens"]``
     The token provider.
 
-Routes of the Dask panel come from ``af_labextension.clusters.handlers.handlers(settings)``.
+Routes of the Dask panel come from ``af_labextension.clusters.handlers``, those that
+dask-labextension's front end calls from ``af_labextension.clusters.labextension``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +26,12 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Dict, List, TraitError, Unicode, default, validate
 
 from . import settings as names
-from .clusters.handlers import GATEWAY
+from .clusters import labextension
+from .clusters import names as cluster_names
+from .clusters.dashboards import Tickets
+from .clusters.events import Broadcast
 from .clusters.handlers import handlers as cluster_handlers
+from .clusters.traits import ClusterTraits, kernel_environment
 from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
 from .data.sources import Sources
@@ -48,7 +54,7 @@ if TYPE_CHECKING:
     from .tokens.audiences import Audiences
 
 
-class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
+class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
     """The analysis facility in a Lab: tokens, storage, Dask clusters."""
 
     name = "af_labextension"
@@ -144,6 +150,9 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
         self._files = self._make_files()
         self._terminal = self._make_terminal()
         self._agent = self.make_agent(self._hub, self._audiences, self._tokens)
+        self._clusters = self.make_clusters(self._hub, self.serverapp)
+        self._events = Broadcast(self._clusters)
+        os.environ.update(kernel_environment(self._clusters))
         self.settings.update(
             {
                 names.HUB: self._hub,
@@ -157,6 +166,9 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
                 names.SOURCES: self._sources,
                 names.RUCIO_PLACE: self._rucio_place,
                 names.RUCIO: RucioClient(self._rucio_place, self._tokens),
+                cluster_names.CLUSTERS: self._clusters,
+                cluster_names.EVENTS: self._events,
+                cluster_names.TICKETS: Tickets(),
             }
         )
 
@@ -198,11 +210,11 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
                 *token_handlers.handlers(),
                 *data_handlers.handlers(),
                 *rucio_handlers.handlers(),
+                *cluster_handlers(),
             ]
         )
-        if self.serverapp is not None:
-            # not self.settings: that copy reached the web application already
-            self.handlers.extend(cluster_handlers(self.serverapp.web_app.settings))
+        if not labextension.is_loaded(self.serverapp):
+            self.handlers.extend(labextension.handlers())
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
         """Begin to keep the files, once the loop runs."""
@@ -214,6 +226,7 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
             self._terminal.start()
         if self._agent is not None:
             self._agent.start()
+        self._telling = asyncio.create_task(self._clusters.lab.tell_kernels())
 
     async def stop_extension(self) -> None:
         """Stop what runs in the background."""
@@ -225,10 +238,10 @@ class FacilityExtension(RucioTraits, TokenTraits, ExtensionApp):
             await self._terminal.stop()
         if self._files is not None:
             await self._files.stop()
-        if self.serverapp is not None:
-            gateway = self.serverapp.web_app.settings.get(GATEWAY)
-            if gateway is not None:
-                gateway.close()
+        self._telling.cancel()
+        await asyncio.gather(self._telling, return_exceptions=True)
+        await self._events.stop()
+        await self._clusters.stop()
         await self._sources.close()
         await self._tokens.close()
         if self._hub is not None:

@@ -28,6 +28,8 @@ pytest_plugins = [
     "testbed.webdav",  # likewise
     "testbed.lab_hub",
     "testbed.lab_server",
+    "testbed.small_gateway",
+    "testbed.lab_clusters",
     "testbed.gateway",
     "testbed.rucio",
     "testbed.lab_rucio",

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import ssl
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from af_labextension.errors import LabError, NotAnswering, Refused
 from af_labextension.http import HttpClient
 
+from .pages import Pages, Target
+from .stream import opened
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tornado.httpclient import HTTPResponse
 
     from af_labextension.hub import HubClient
 
 MAX_ANSWER = 64 * 1024**2
-"""Bytes of the largest answer: a page or a message of a dashboard."""
+"""Bytes of the largest answer: logs of many workers."""
 TIMEOUT = 15.0
 """Seconds for one question."""
 
@@ -38,16 +39,16 @@ class Gateway:
 
     def __init__(self, hub: HubClient) -> None:
         self._hub = hub
+        self.pages = Pages(hub.address.ca_file)
         self._http = HttpClient(ca_file=hub.address.ca_file, max_body_size=MAX_ANSWER)
-        self._context: ssl.SSLContext | None = None
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Put one question about clusters and return the answer's JSON.
+        """Put one question and return the answer's JSON.
 
         Parameters
         ----------
         path
-            Below ``api/v1/af/clusters``, empty or with a slash in front.
+            Below ``api/v1/af``, with a slash in front.
 
         Raises
         ------
@@ -69,60 +70,36 @@ class Gateway:
             raise _silent(error.detail) from error
         return _read(response)
 
-    async def page(self, path: str, query: str) -> HTTPResponse:
-        """Fetch one page of a dashboard.
+    async def dashboard(self, cluster: str) -> Target:
+        """Return where the pages of a cluster's scheduler are fetched."""
+        return Target(await self._url(f"/clusters/{cluster}/dashboard"), self._headers())
 
-        Parameters
-        ----------
-        path
-            Below ``api/v1/af/clusters``.
-        query
-            As it came, without the question mark.
-        """
-        url = await self._url(path) + (f"?{query}" if query else "")
-        try:
-            return await self._http.send("GET", url, headers=self._headers(), timeout=TIMEOUT)
-        except NotAnswering as error:
-            raise _silent(error.detail) from error
-
-    async def websocket(
-        self, path: str, query: str, protocols: list[str]
-    ) -> WebSocketClientConnection:
-        """Open a websocket of a dashboard.
-
-        Parameters
-        ----------
-        path, query
-            As for `page`.
-        protocols
-            As the browser offered them.
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Listen to what happens to the user's clusters; leaving the block ends that.
 
         Raises
         ------
-        NotAnswering
-            The gateway does not answer or refuses.
+        NotAnswering, Refused
+            As `ask`; an older gateway has no events and refuses with status 404.
         """
-        url = "ws" + (await self._url(path)).removeprefix("http") + (f"?{query}" if query else "")
-        if url.startswith("wss:") and self._context is None:
-            self._context = await asyncio.to_thread(
-                ssl.create_default_context, cafile=self._hub.address.ca_file
-            )
-        request = HTTPRequest(
-            url, headers=self._headers(), connect_timeout=TIMEOUT, ssl_options=self._context
-        )
+        url = await self._url("/events")
+        context = await self.pages.context() if url.startswith("https:") else None
+        headers = {**self._headers(), "Accept": "text/event-stream"}
         try:
-            return await websocket_connect(
-                request, subprotocols=protocols, max_message_size=MAX_ANSWER
-            )
-        except Exception as error:  # tornado lets through whatever the handshake met
-            raise _silent(type(error).__name__) from error
+            async with opened(url, headers, context) as (status, pieces):
+                if status != 200:
+                    raise _refusal(status, {})
+                yield pieces
+        except NotAnswering as error:
+            raise _silent(error.detail) from error
 
     async def _url(self, path: str) -> str:
         gateway = ((await self._hub.lab_config()).get("compute") or {}).get("gateway")
         address = str((gateway or {}).get("address", ""))
         if not re.fullmatch(r"https?://[^\s?#]+", address):
             raise Refused("no-gateway", "This facility has no Dask service.", status=404)
-        return f"{address.rstrip('/')}/api/v1/af/clusters{path}"
+        return f"{address.rstrip('/')}/api/v1/af{path}"
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"jupyterhub {self._hub.api_token.reveal()}"}
@@ -130,6 +107,7 @@ class Gateway:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        self.pages.close()
 
 
 def _silent(detail: str) -> NotAnswering:

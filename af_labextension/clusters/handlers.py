@@ -1,56 +1,47 @@
-"""``af/clusters…``: the routes of the Dask panel."""
+"""``af/clusters…`` and ``af/events``: the routes of the Dask panel."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from jupyter_server.auth.decorator import allow_unauthenticated, authorized
-from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import url_path_join
-from tornado.web import HTTPError, authenticated
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import authenticated
 
-from af_labextension import settings as names
-from af_labextension.errors import LabError, Refused
 from af_labextension.handler import FacilityHandler
+from af_labextension.streaming import StreamingHandler
 
-from .dashboards import PAGES, Tickets
-from .gateway import MAX_ANSWER, Gateway
-from .model import gateway_request, read_object, types_answer
-from .snippets import client_code
+from .dashboard_handler import DashboardHandler
+from .dashboards import PAGES
+from .model import lines_asked, read_object
+from .names import CLUSTERS, EVENTS, TICKETS
+from .sse import COMMENT, written
 
 if TYPE_CHECKING:
-    from tornado.websocket import WebSocketClientConnection
+    from jupyter_server.base.handlers import JupyterHandler
 
-    from af_labextension.hub import HubClient
+    from .dashboards import Tickets
+    from .events import Broadcast, Listener
+    from .service import Clusters
 
-GATEWAY = "af_gateway"
-"""Name in the tornado settings: the `Gateway`, or None in a Lab without a hub."""
-TICKETS = "af_dashboard_tickets"
-"""Name in the tornado settings: the `Tickets`."""
-
-PASSED_BACK = ("Content-Type", "Etag", "Last-Modified", "Cache-Control")
-"""Headers of a dashboard's answer that reach the browser."""
+COMMENT_PAUSE = 15.0
+"""Seconds without an event after which a comment is sent."""
 
 
 class ClustersHandler(FacilityHandler):
     """What the cluster routes share."""
 
     @property
-    def gateway(self) -> Gateway:
-        """The gateway.
+    def clusters(self) -> Clusters:
+        """The user's clusters."""
+        return cast("Clusters", self.settings[CLUSTERS])
 
-        Raises
-        ------
-        Refused
-            ``no-gateway`` in a Lab without a hub.
-        """
-        found = self.settings[GATEWAY]
-        if found is None:
-            raise Refused("no-gateway", "This Lab has no Dask service.", status=404)
-        return cast("Gateway", found)
+    def nudge(self) -> None:
+        """Have all tabs told what was done here."""
+        cast("Broadcast", self.settings[EVENTS]).nudge()
 
 
 class TypesHandler(ClustersHandler):
@@ -59,9 +50,8 @@ class TypesHandler(ClustersHandler):
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Answer ``{"types", "available", "message"}``."""
-        hub: HubClient | None = self.settings[names.HUB]
-        self.finish(types_answer(None if hub is None else await hub.lab_config()))
+        """Answer ``{"types", "available", "message", "quotas"}``."""
+        self.finish(await self.clusters.types())
 
 
 class ListHandler(ClustersHandler):
@@ -70,15 +60,16 @@ class ListHandler(ClustersHandler):
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Answer ``{"clusters": [Cluster]}``."""
-        self.finish(await self.gateway.ask("GET", ""))
+        """Answer ``{"clusters": [Cluster], "quotas", "problem"}``."""
+        self.finish(await self.clusters.listed())
 
     @authenticated
     @authorized
     async def post(self) -> None:
         """Make a cluster; the answer is 201 and a cluster that is pending."""
         asked = read_object(self.request.body, ("type", "options", "scale"))
-        made = await self.gateway.ask("POST", "", gateway_request(asked))
+        made = await self.clusters.make(asked)
+        self.nudge()
         self.set_status(201)
         self.finish(made)
 
@@ -90,20 +81,23 @@ class ClusterHandler(ClustersHandler):
     @authorized
     async def get(self, cluster: str) -> None:
         """Answer with the cluster."""
-        self.finish(await self.gateway.ask("GET", f"/{cluster}"))
+        self.finish(await self.clusters.find(cluster))
 
     @authenticated
     @authorized
     async def patch(self, cluster: str) -> None:
         """Change the scale; answer with the cluster."""
         asked = read_object(self.request.body, ("scale",))
-        self.finish(await self.gateway.ask("PATCH", f"/{cluster}", asked))
+        changed = await self.clusters.scale(cluster, asked.get("scale"))
+        self.nudge()
+        self.finish(changed)
 
     @authenticated
     @authorized
     async def delete(self, cluster: str) -> None:
-        """Shut down."""
-        await self.gateway.ask("DELETE", f"/{cluster}")
+        """Shut down; take one that is over off the list."""
+        await self.clusters.close(cluster)
+        self.nudge()
         self.set_status(204)
         self.finish()
 
@@ -115,8 +109,18 @@ class CodeHandler(ClustersHandler):
     @authorized
     async def get(self, cluster: str) -> None:
         """Answer ``{"code"}``."""
-        found = await self.gateway.ask("GET", f"/{cluster}")
-        self.finish({"code": client_code(cluster, f"{found['title']}, {found['name']}")})
+        self.finish({"code": await self.clusters.code(cluster)})
+
+
+class LogsHandler(ClustersHandler):
+    """``GET af/clusters/<id>/logs?lines=N``."""
+
+    @authenticated
+    @authorized
+    async def get(self, cluster: str) -> None:
+        """Answer ``{"logs": [{"name", "text", "truncated"}]}``."""
+        lines = lines_asked(self.get_query_argument("lines", "200"))
+        self.finish(await self.clusters.logs(cluster, lines))
 
 
 class DashboardsHandler(ClustersHandler):
@@ -125,117 +129,67 @@ class DashboardsHandler(ClustersHandler):
     @authenticated
     @authorized
     async def get(self, cluster: str) -> None:
-        """Answer ``{"links": [{"title", "url"}]}``; the gateway says whose cluster it is."""
-        await self.gateway.ask("GET", f"/{cluster}")
-        tickets: Tickets = self.settings[TICKETS]
-        root = url_path_join(
-            self.base_url, "af/clusters", cluster, "dashboard", tickets.issue(cluster)
-        )
+        """Answer ``{"links": [{"title", "url"}]}``, if it is a cluster of this user."""
+        await self.clusters.find(cluster)
+        root = dashboard_root(self, cluster)
         links = [{"title": title, "url": f"{root}/{page}"} for title, page in PAGES]
         self.finish({"links": links})
 
 
-class DashboardHandler(WebSocketHandler, JupyterHandler):
-    """``af/clusters/<id>/dashboard/<ticket>/…``: pages and websockets of a scheduler.
+def dashboard_root(handler: JupyterHandler, cluster: str) -> str:
+    """Return the path in front of the pages of a cluster, which opens them."""
+    tickets: Tickets = handler.settings[TICKETS]
+    return str(
+        url_path_join(handler.base_url, "af/clusters", cluster, "dashboard", tickets.issue(cluster))
+    )
 
-    The frame that shows them is sandboxed and has no cookies; the ticket in the path stands for the
-    login. What comes from a scheduler is the user's own code at best, so it may run scripts in an
-    origin of its own and reach nothing of the Lab.
-    """
 
-    @property
-    def content_security_policy(self) -> str:
-        """Shut the page off from the Lab, however it is opened."""
-        return "sandbox allow-scripts; frame-ancestors 'self'"
+class EventsHandler(StreamingHandler):
+    """``GET af/events``."""
 
-    def check_origin(self, origin: str | None = None) -> bool:  # noqa: ARG002
-        """Take every origin: a sandboxed frame's is ``null``, and the ticket decides."""
-        return True
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Stream the state of all clusters, at once and after each change."""
+        broadcast: Broadcast = self.settings[EVENTS]
+        with broadcast.listener() as listener:
+            self.set_header("Content-Type", "text/event-stream")
+            # nginx would keep events until its buffer is full
+            self.set_header("X-Accel-Buffering", "no")
+            await self.attended(self._tell(listener))
 
-    @allow_unauthenticated
-    async def get(self, cluster: str, ticket: str, path: str) -> None:
-        """Pass one page on, or open a websocket."""
-        tickets: Tickets = self.settings[TICKETS]
-        if self.settings[GATEWAY] is None or not tickets.opens(ticket, cluster):
-            raise HTTPError(404)
-        self._gateway: Gateway = self.settings[GATEWAY]
-        self._path = f"/{cluster}/dashboard/{path}"
-        if self.request.headers.get("Upgrade", "").lower() == "websocket":
-            await self._connect()
-            await WebSocketHandler.get(self)
-            return
-        await self._page()
-
-    async def _page(self) -> None:
+    async def _tell(self, listener: Listener) -> None:
+        self.write(COMMENT)
+        await self.flush()
+        waiting = asyncio.create_task(listener.next())
         try:
-            found = await self._gateway.page(self._path, self.request.query)
-        except LabError as error:
-            raise HTTPError(502, error.message) from error
-        self.set_status(found.code)
-        for name in PASSED_BACK:
-            if name in found.headers:
-                self.set_header(name, found.headers[name])
-        self.set_header("X-Content-Type-Options", "nosniff")
-        # scripts and styles are loaded by a page whose origin is its own
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.finish(found.body or b"")
-
-    # --- websocket ------------------------------------------------------------
-
-    async def _connect(self) -> None:
-        offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
-        try:
-            self._scheduler: WebSocketClientConnection = await self._gateway.websocket(
-                self._path,
-                self.request.query,
-                [each.strip() for each in offered.split(",") if each.strip()],
-            )
-        except LabError as error:
-            raise HTTPError(502, error.message) from error
-
-    @property
-    def max_message_size(self) -> int:
-        """Bytes of one message."""
-        return MAX_ANSWER
-
-    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        """Take what the scheduler took."""
-        chosen = self._scheduler.selected_subprotocol
-        return chosen if chosen in subprotocols else None
-
-    def open(self, *args: str, **kwargs: str) -> None:  # noqa: ARG002
-        """Begin to pass the scheduler's messages on."""
-        self._pump = asyncio.create_task(self._from_scheduler())
-
-    async def _from_scheduler(self) -> None:
-        # one at a time: a slow browser slows the scheduler's side down, memory stays small
-        with suppress(WebSocketClosedError):
-            while (message := await self._scheduler.read_message()) is not None:
-                await self.write_message(message, binary=isinstance(message, bytes))
-        self.close()
-
-    async def on_message(self, message: str | bytes) -> None:
-        """Pass a message of the browser on."""
-        with suppress(WebSocketClosedError):
-            await self._scheduler.write_message(message, binary=isinstance(message, bytes))
-
-    def on_close(self) -> None:
-        """Close the scheduler's side, too."""
-        self._pump.cancel()
-        self._scheduler.close()
+            while True:
+                done, _ = await asyncio.wait({waiting}, timeout=COMMENT_PAUSE)
+                if done:
+                    self.write(written("clusters", waiting.result()))
+                    waiting = asyncio.create_task(listener.next())
+                else:
+                    self.write(COMMENT)
+                await self.flush()
+        finally:
+            waiting.cancel()
+            with suppress(asyncio.CancelledError, StreamClosedError):
+                await waiting
 
 
-def handlers(settings: dict[str, Any]) -> list[tuple[str, type[JupyterHandler]]]:
-    """Lay what the handlers need into `settings` and return the routes."""
-    hub: HubClient | None = settings[names.HUB]
-    settings[GATEWAY] = None if hub is None else Gateway(hub)
-    settings[TICKETS] = Tickets()
-    cluster = r"/af/clusters/([0-9a-f]{32})"
+CLUSTER = r"/af/clusters/([0-9a-f]{32}|lab-[0-9a-f]{32})"
+"""Pattern of one cluster's path."""
+
+
+def handlers() -> list[tuple[str, type[JupyterHandler]]]:
+    """Return the routes."""
     return [
+        (r"/af/events", EventsHandler),
         (r"/af/clusters/types", TypesHandler),
         (r"/af/clusters", ListHandler),
-        (cluster, ClusterHandler),
-        (cluster + r"/code", CodeHandler),
-        (cluster + r"/dashboards", DashboardsHandler),
-        (cluster + r"/dashboard/([A-Za-z0-9_-]{43})/(.*)", DashboardHandler),
+        (CLUSTER, ClusterHandler),
+        (CLUSTER + r"/code", CodeHandler),
+        (CLUSTER + r"/logs", LogsHandler),
+        (CLUSTER + r"/dashboards", DashboardsHandler),
+        (CLUSTER + r"/dashboard/([A-Za-z0-9_-]{43})/(.*)", DashboardHandler),
     ]

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 from af_labextension.errors import BadRequest
 
+if TYPE_CHECKING:
+    from af_labextension.errors import LabError
+
 LARGEST_REQUEST = 16 * 1024
 """Bytes of a request's body; real ones have less than 300."""
+
+MOST_LINES = 2000
+"""Lines of one log."""
 
 
 def read_object(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
@@ -61,34 +68,39 @@ def gateway_request(asked: dict[str, Any]) -> dict[str, Any]:
     return {"options": {**options, "type": kind}, "scale": asked.get("scale")}
 
 
-def types_answer(config: dict[str, Any] | None) -> dict[str, Any]:
-    """Say which kinds of clusters the user may make.
+def problem_of(error: LabError | None) -> dict[str, str] | None:
+    """Return ``{code, message}`` of what keeps clusters from being listed; None if nothing does."""
+    return None if error is None else error.as_json()
 
-    Parameters
-    ----------
-    config
-        The hub's description of the facility (``GET lab``); None without a hub.
 
-    Returns
-    -------
-    dict
-        ``{types: [{name, title, description, options}], available, message}``.
+def lines_asked(value: str) -> int:
+    """Read how many lines of a log are wanted.
+
+    Raises
+    ------
+    BadRequest
+        ``bad-query``.
     """
-    if config is None:
-        return _none("This Lab has no hub, so there are no facility clusters.")
-    compute = config.get("compute") or {}
-    types = compute.get("types") or []
-    if not compute.get("gateway"):
-        return _none("This facility has no Dask service.")
-    if not types:
-        return _none("No kind of Dask cluster is open to your groups.")
-    names = ("name", "title", "description", "options")
-    return {
-        "types": [{name: one.get(name) for name in names} for one in types],
-        "available": True,
-        "message": None,
-    }
+    if not re.fullmatch(r"[0-9]{1,6}", value) or not 1 <= int(value) <= MOST_LINES:
+        raise BadRequest("bad-query", f"lines must be a whole number from 1 to {MOST_LINES}.")
+    return int(value)
 
 
-def _none(message: str) -> dict[str, Any]:
-    return {"types": [], "available": False, "message": message}
+def cut_logs(logs: dict[str, str], lines: int) -> list[dict[str, Any]]:
+    """Return ``[{name, text, truncated}]`` with the last lines of each log, scheduler first."""
+    named = {_log_name(name): text for name, text in logs.items()}
+    return [
+        {
+            "name": name,
+            "text": "\n".join((found := named[name].splitlines())[-lines:]),
+            "truncated": len(found) > lines,
+        }
+        for name in sorted(named, key=lambda name: (name != "scheduler", name == "process", name))
+    ]
+
+
+def _log_name(name: str) -> str:
+    """Name a log as the gateway does: ``scheduler`` or ``worker …``."""
+    if name.lower() == "scheduler":
+        return "scheduler"
+    return name if name == "process" else f"worker {name}"

@@ -135,7 +135,10 @@ async def start_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         "OIDC_SOCK",
     ):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AF_DOORS", "")  # a Lab with doors of its own sets it
+    # a Lab sets them for its kernels
+    for name in ("AF_DOORS", "AF_LAB_CLUSTERS", "DASK_DISTRIBUTED__CLIENT__SECURITY_LOADER"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.delenv("DASK_DISTRIBUTED__CLIENT__SECURITY_LOADER")
     for kind in ("CONFIG", "DATA", "RUNTIME"):
         monkeypatch.setenv(f"JUPYTER_{kind}_DIR", str(tmp_path / f"jupyter-{kind.lower()}"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from af_labextension.clusters.dashboards import LIFE, MOST, Tickets
-from af_labextension.clusters.model import gateway_request, read_object, types_answer
+from af_labextension.clusters.model import gateway_request, read_object
 from af_labextension.clusters.snippets import client_code
 from af_labextension.errors import BadRequest
 
@@ -92,12 +91,3 @@ def test_a_request_goes_on_to_the_gateway_when_its_shape_is_right() -> None:
         "options": {"type": "local", "worker_cores": 1},
         "scale": {"mode": "fixed"},
     }
-
-
-@pytest.mark.parametrize(
-    "config", [None, {}, {"compute": {"gateway": None, "types": []}}, {"compute": {"gateway": {}}}]
-)
-def test_a_sentence_says_why_when_there_are_no_clusters(config: dict[str, Any] | None) -> None:
-    answer = types_answer(config)
-    assert not answer["available"]
-    assert answer["message"]
