@@ -44,7 +44,9 @@ export function ScaleFields(props: {
     <>
       <Field
         label="Workers"
-        hint={form.mode === 'fixed' ? 'the same all the time' : 'as the work needs'}
+        hint={
+          form.mode === 'fixed' ? 'the same all the time' : 'as the work needs'
+        }
         name="mode"
         hook={hook}
       >
