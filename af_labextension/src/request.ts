@@ -1,9 +1,10 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
+import { readEvents } from './events';
 import { readLines } from './ndjson';
 import { isAbort, isProblem, RequestError } from './problem';
-import type { ICallOptions, IServer } from './tokens';
+import type { ICallOptions, IServer, IServerEvent } from './tokens';
 
 /** Longest wait for a JSON answer, in milliseconds; streams have no limit but their reader's. */
 const TIMEOUT = 60_000;
@@ -44,16 +45,32 @@ export class Server implements IServer {
     }
   }
 
-  async *lines(
+  lines(
     path: string,
     signal: AbortSignal
   ): AsyncGenerator<unknown[], void, undefined> {
+    return this.stream(path, signal, readLines);
+  }
+
+  // not an EventSource, which can carry neither token nor XSRF cookie in a header
+  events(
+    path: string,
+    signal: AbortSignal
+  ): AsyncGenerator<IServerEvent, void, undefined> {
+    return this.stream(path, signal, readEvents);
+  }
+
+  private async *stream<T>(
+    path: string,
+    signal: AbortSignal,
+    read: (body: ReadableStream<Uint8Array>) => AsyncGenerator<T>
+  ): AsyncGenerator<T, void, undefined> {
     const response = await this.fetch(path, { signal });
     if (!response.body) {
       throw badAnswer(response.status);
     }
     try {
-      yield* readLines(response.body);
+      yield* read(response.body);
     } catch (error) {
       if (isAbort(error)) {
         throw error;

@@ -1,6 +1,6 @@
 /** A server for unit tests: answers by method and path, and remembers what it was asked. */
 
-import type { ICallOptions, IServer } from './tokens';
+import type { ICallOptions, IServer, IServerEvent } from './tokens';
 
 type Answer = (options: ICallOptions) => unknown;
 
@@ -33,5 +33,23 @@ export class ScriptedServer implements IServer {
       throw new Error(`unexpected call: ${path}`);
     }
     yield* body(signal);
+  }
+
+  /** What `events` gives, by path. */
+  readonly streams = new Map<
+    string,
+    (signal: AbortSignal) => AsyncIterable<IServerEvent>
+  >();
+
+  async *events(
+    path: string,
+    signal: AbortSignal
+  ): AsyncIterable<IServerEvent> {
+    this.asked.push(`GET ${path}`);
+    const stream = this.streams.get(path);
+    if (!stream) {
+      throw new Error(`unexpected call: ${path}`);
+    }
+    yield* stream(signal);
   }
 }

@@ -24,15 +24,28 @@
  *     `data-rse`) · `details` (`data-scope`, `data-name`) with `detail-replica` (`data-rse`,
  *     `data-via`), `copy-url`, `copy-pfn`, `details-close` · `working` (code is being made) with
  *     `stop`
- * - `dask-panel` · `new-cluster` · `dialog-type`, `dialog-worker_cores`, `dialog-worker_memory`
- *   (memory in GiB; a choice of several is a select), `dialog-mode` (fixed, adaptive),
- *   `dialog-workers`, `dialog-minimum`, `dialog-maximum`, `dialog-problem`, `dialog-create`
- * - `cluster-card` (`data-id`, `data-state`, `data-workers`) · `cluster-scale`,
- *   `cluster-scale-mode`, `cluster-scale-workers`, `cluster-scale-minimum`,
- *   `cluster-scale-maximum`, `cluster-scale-apply` · `cluster-dashboards` · `dashboard-link`
- *   (`data-title`) · `cluster-insert` · `cluster-shutdown` · `cluster-dismiss` ·
- *   `shutdown-confirm`
- * - `dashboard-pane` (`data-title`): the pane in Lab's main area, it holds one sandboxed iframe
+ * - `dask-panel` (`data-state`: connecting, live, away; the sentence about it is `feed`) ·
+ *   `new-cluster` · `notice`, `retry` · `announce` (what a screen reader hears) · `quota`
+ *   (`data-resource`, `data-scope`, `data-name`; in the panel and in the dialog, there with
+ *   `data-over`)
+ *   - of the dialog: `dialog-type` (one radio button a type; `data-name`; one that cannot be chosen
+ *     is disabled and followed by `dialog-reason`) · `dialog-image`, `dialog-worker_cores`,
+ *     `dialog-worker_memory` (GiB), `dialog-worker_gpus` and so on, by the names of the type's
+ *     schema (a choice of several is a select) · `dialog-mode` (fixed, adaptive),
+ *     `dialog-workers`, `dialog-minimum`, `dialog-maximum` · `dialog-problem` (`data-field`) ·
+ *     `dialog-total` · `dialog-in-lab` · `dialog-create`
+ *   - of a cluster: `cluster-card` (`data-id`, `data-state`, `data-workers`) · `cluster-reason`,
+ *     `cluster-held`, `cluster-warning`, `cluster-token` (`data-state`: waiting, valid, expired,
+ *     error), `cluster-ends` · `cluster-scale` with `cluster-scale-mode`,
+ *     `cluster-scale-workers`, `cluster-scale-minimum`, `cluster-scale-maximum`,
+ *     `cluster-scale-problem`, `cluster-scale-apply` · `cluster-dashboards` with
+ *     `dashboard-link` (`data-title`) · `cluster-insert` · `cluster-logs` · `cluster-shutdown`
+ *     with `shutdown-confirm` · `cluster-again` (ask again for one that failed),
+ *     `cluster-dismiss`
+ * - `dashboard-pane` (`data-title`, `data-state`: asking, shown, problem): a pane of Lab's main
+ *   area, it holds one sandboxed iframe · `pane-notice` in it, `pane-reload`
+ * - `logs-pane` (`data-cluster`, `data-state`: asking, shown, problem) · `logs-of` (a select),
+ *   `logs-lines`, `logs-refresh`, `logs-copy` · `logs-text`
  */
 
 /** An error in the words of the server. */
@@ -61,6 +74,21 @@ export interface IServer {
    * @throws RequestError
    */
   lines(path: string, signal: AbortSignal): AsyncIterable<unknown[]>;
+
+  /**
+   * Follow an endpoint that pushes events until `signal` or the server ends it.
+   *
+   * @returns events, as they arrive; signs of life have no name
+   * @throws RequestError
+   */
+  events(path: string, signal: AbortSignal): AsyncIterable<IServerEvent>;
+}
+
+/** One event of a `text/event-stream`. */
+export interface IServerEvent {
+  /** Empty for a comment, by which a server says that it is still there. */
+  readonly name: string;
+  readonly data: string;
 }
 
 export interface ICallOptions {
@@ -196,77 +224,4 @@ export interface ISort {
 
 // --- clusters -----------------------------------------------------------------------------------
 
-export type ClusterState =
-  'pending' | 'starting' | 'running' | 'stopping' | 'stopped' | 'failed';
-
-export type Scale =
-  | { readonly mode: 'fixed'; readonly workers: number }
-  | {
-      readonly mode: 'adaptive';
-      readonly minimum: number;
-      readonly maximum: number;
-    };
-
-export interface ICluster {
-  readonly id: string;
-  readonly name: string;
-  readonly type: string;
-  readonly title: string;
-  readonly state: ClusterState;
-  readonly reason: string | null;
-  /** Workers that answer now. */
-  readonly workers: number;
-  readonly wanted: number | null;
-  readonly cores: number;
-  /** Bytes. */
-  readonly memory: number;
-  readonly scale: Scale | null;
-  /** Seconds since the epoch. */
-  readonly created_at: number;
-  readonly options: Readonly<Record<string, unknown>>;
-}
-
-/** The part of JSON Schema that a number or a choice of a cluster's options uses. */
-export interface IOptionSchema {
-  readonly type?: string;
-  readonly title?: string;
-  readonly description?: string;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly multipleOf?: number;
-  readonly default?: unknown;
-  readonly enum?: ReadonlyArray<number | string>;
-  /** `bytes` for amounts of memory, which are shown as GiB. */
-  readonly 'x-unit'?: string;
-  /** For `scale` only: the schemas of the two modes. */
-  readonly oneOf?: ReadonlyArray<{
-    readonly properties?: Readonly<Record<string, IOptionSchema>>;
-  }>;
-}
-
-export interface IClusterType {
-  readonly name: string;
-  readonly title: string;
-  readonly description: string | null;
-  readonly options: {
-    /** By option name; `scale` holds the default and the bounds of the number of workers. */
-    readonly properties?: Readonly<Record<string, IOptionSchema>>;
-  };
-}
-
-export interface IClusterTypes {
-  readonly types: readonly IClusterType[];
-  readonly available: boolean;
-  readonly message: string | null;
-}
-
-export interface IClusterRequest {
-  readonly type: string;
-  readonly options: Readonly<Record<string, number | string>>;
-  readonly scale: Scale;
-}
-
-export interface IDashboard {
-  readonly title: string;
-  readonly url: string;
-}
+export type * from './clusters/types';

@@ -1,8 +1,8 @@
 """A Jupyter Server extension that gives the front end alone what it asks for.
 
 A folder of 100,000 files (a WebDAV server would take minutes to fill), a catalogue with a dataset
-of as many and names that no real one takes (``front_end_rucio``), and a cluster with hostile
-dashboard links, which no real server would send.
+of as many and names that no real one takes (``front_end_rucio``), and Dask clusters that do as a test
+wants, with hostile content, which no real server would send (``front_end_clusters``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
-from testbed.front_end_rucio import ROUTES
+from testbed.front_end_clusters import ROUTES as CLUSTERS
+from testbed.front_end_rucio import ROUTES as RUCIO
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -142,63 +143,6 @@ class ListHandler(APIHandler):
         self.finish(json.dumps({"done": True, "count": ROWS}) + "\n")
 
 
-class TypesHandler(APIHandler):
-    """``GET af/clusters/types``."""
-
-    @authenticated
-    def get(self) -> None:
-        """Answer with a type that has no options."""
-        kind = {"name": "local", "title": "This machine", "description": "", "options": {}}
-        self.finish({"types": [kind], "available": True, "message": None})
-
-
-class ClustersHandler(APIHandler):
-    """``GET af/clusters``."""
-
-    @authenticated
-    def get(self) -> None:
-        """Answer with one running cluster."""
-        cluster = {
-            "id": "one",
-            "name": "one",
-            "type": "local",
-            "title": "This machine",
-            "state": "running",
-            "reason": None,
-            "workers": 2,
-            "wanted": 2,
-            "cores": 2,
-            "memory": 2**31,
-            "scale": {"mode": "fixed", "workers": 2},
-            "created_at": time.time() - 60,
-            "options": {},
-        }
-        self.finish({"clusters": [cluster]})
-
-
-class DashboardsHandler(APIHandler):
-    """``GET af/clusters/one/dashboards``."""
-
-    @authenticated
-    def get(self) -> None:
-        """Answer with a page of this server and one of another."""
-        own = url_path_join(self.base_url, "af/clusters/one/dashboard/ticket/status")
-        links = [{"title": "Own", "url": own}, {"title": "Foreign", "url": "https://x.example/"}]
-        self.finish({"links": links})
-
-
-class DashboardHandler(JupyterHandler):
-    """A dashboard that tries to reach Lab around it."""
-
-    def get(self) -> None:
-        """Show ``isolated`` if the page that embeds it cannot be touched."""
-        self.finish(
-            "<p id=found></p><script>let found = 'isolated';"
-            "try { parent.document.title; found = 'reached'; } catch (error) {}"
-            "document.getElementById('found').textContent = found;</script>"
-        )
-
-
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": __name__}]
 
@@ -214,10 +158,6 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
             (url_path_join(base, "af/login"), LoginHandler),
             (url_path_join(base, "af/storage"), DoorsHandler),
             (url_path_join(base, "af/storage/many/list"), ListHandler),
-            (url_path_join(base, "af/clusters/types"), TypesHandler),
-            (url_path_join(base, "af/clusters"), ClustersHandler),
-            (url_path_join(base, "af/clusters/one/dashboards"), DashboardsHandler),
-            (url_path_join(base, "af/clusters/one/dashboard/ticket/status"), DashboardHandler),
-            *((url_path_join(base, route), handler) for route, handler in ROUTES),
+            *((url_path_join(base, route), handler) for route, handler in (*RUCIO, *CLUSTERS)),
         ],
     )

@@ -1,20 +1,26 @@
-import { closeIcon } from '@jupyterlab/ui-components';
+import { closeIcon, LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { count, formatDuration, formatMemory } from '../format';
+import { formatDuration } from '../format';
 import { useNow } from '../hooks';
-import type { ICluster, IDashboard, Scale } from '../tokens';
-import { checkScale, scaleForm } from './options';
-import { ScaleFields } from './scale';
+import { dashboardIcon, insertIcon, logsIcon, scaleIcon } from '../icons';
+import { Facts, Sentences, Times } from './facts';
+import { Dashboards, ScaleForm } from './sections';
+import type { ICluster, IDashboard, IQuota, Scale } from './types';
+import { fullName } from './words';
 
 /** What a card can ask for. Promises end when the server has answered; they never reject. */
 export interface ICardActions {
   scale(cluster: ICluster, scale: Scale): Promise<void>;
   dashboards(cluster: ICluster): Promise<readonly IDashboard[]>;
-  openDashboard(cluster: ICluster, dashboard: IDashboard): void;
+  openDashboard(cluster: ICluster, title: string): void;
+  openLogs(cluster: ICluster): void;
   insert(cluster: ICluster): Promise<void>;
   shutdown(cluster: ICluster): Promise<void>;
-  dismiss(cluster: ICluster): void;
+  /** Take a cluster that failed off the list. */
+  dismiss(cluster: ICluster): Promise<void>;
+  /** Ask again for a cluster that could not be made. */
+  again(cluster: ICluster): Promise<void>;
 }
 
 /** One cluster. */
@@ -23,15 +29,14 @@ export function ClusterCard(props: {
   /** The card of a cluster that the server does not know. */
   onlyHere: boolean;
   mostWorkers: number | null;
+  quotas: readonly IQuota[];
   actions: ICardActions;
 }): JSX.Element {
-  const { cluster, onlyHere, mostWorkers, actions } = props;
-  const [open, setOpen] = React.useState<'scale' | 'dashboards' | null>(null);
+  const { cluster, onlyHere, mostWorkers, quotas, actions } = props;
+  const [open, setOpen] = React.useState<Section | null>(null);
   const usable = cluster.state === 'running';
-  const scalable = usable || cluster.state === 'starting';
+  const scalable = !onlyHere && (usable || cluster.state === 'starting');
   const over = cluster.state === 'stopped' || cluster.state === 'failed';
-  const toggle = (what: 'scale' | 'dashboards') =>
-    setOpen(open === what ? null : what);
   return (
     <article
       className="af-card"
@@ -39,7 +44,7 @@ export function ClusterCard(props: {
       data-id={cluster.id}
       data-state={cluster.state}
       data-workers={cluster.workers}
-      aria-label={`${cluster.title} ${cluster.name}, ${cluster.state}`}
+      aria-label={`${fullName(cluster)}, ${cluster.state}`}
     >
       <Head
         cluster={cluster}
@@ -49,52 +54,29 @@ export function ClusterCard(props: {
             : () => void actions.shutdown(cluster)
         }
       />
-      {cluster.reason && (
-        <p
-          className={`af-reason${cluster.state === 'failed' ? ' af-mod-error' : ''}`}
-        >
-          {cluster.reason}
-        </p>
-      )}
-      <Facts cluster={cluster} />
-      {onlyHere ? (
-        cluster.state === 'failed' && (
-          <div className="af-card-buttons">
-            <CardButton
-              hook="cluster-dismiss"
-              label="Dismiss"
-              onClick={() => actions.dismiss(cluster)}
-            />
-          </div>
-        )
+      {!over && <Facts cluster={cluster} />}
+      {over && <Sentences cluster={cluster} />}
+      {over ? (
+        <OverButtons cluster={cluster} onlyHere={onlyHere} actions={actions} />
       ) : (
-        <div className="af-card-buttons">
-          <CardButton
-            hook="cluster-insert"
-            label="Insert code"
-            disabled={over}
-            onClick={() => void actions.insert(cluster)}
-          />
-          <CardButton
-            hook="cluster-dashboards"
-            label="Dashboards"
-            disabled={!usable}
-            expanded={open === 'dashboards'}
-            onClick={() => toggle('dashboards')}
-          />
-          <CardButton
-            hook="cluster-scale"
-            label="Scale"
-            disabled={!scalable}
-            expanded={open === 'scale'}
-            onClick={() => toggle('scale')}
-          />
-        </div>
+        <Buttons
+          cluster={cluster}
+          known={!onlyHere}
+          usable={usable}
+          scalable={scalable}
+          open={open}
+          onToggle={what => setOpen(open === what ? null : what)}
+          actions={actions}
+        />
       )}
+      {/* what comes and goes stands below the buttons, which stay in their place */}
+      {!over && <Times cluster={cluster} />}
+      {!over && <Sentences cluster={cluster} />}
       {open === 'scale' && scalable && (
         <ScaleForm
           cluster={cluster}
           most={mostWorkers}
+          quotas={quotas}
           onApply={scale => {
             setOpen(null);
             void actions.scale(cluster, scale);
@@ -108,75 +90,135 @@ export function ClusterCard(props: {
   );
 }
 
+type Section = 'scale' | 'dashboards';
+
 function Head(props: {
   cluster: ICluster;
   onShutdown: (() => void) | null;
 }): JSX.Element {
   const { cluster, onShutdown } = props;
+  const { state, title, name, site, group, image } = cluster;
   const age = useNow(10_000) - cluster.created_at;
+  const place = [
+    name,
+    site,
+    cluster.backend === 'in-lab' ? 'in this server' : group,
+    image
+  ].filter(Boolean);
   return (
-    <>
-      <header className="af-card-head">
-        <span
-          className="af-dot"
-          data-state={cluster.state}
-          aria-hidden="true"
-        />
-        <span className="af-card-title">{cluster.title}</span>
-        {onShutdown && (
-          <button
-            className="af-icon-button"
-            data-af="cluster-shutdown"
-            title="Shut down"
-            aria-label={`Shut down ${cluster.title} ${cluster.name}`}
-            onClick={onShutdown}
-          >
-            <closeIcon.react tag="span" width="14px" />
-          </button>
-        )}
-      </header>
+    <header className="af-card-head">
+      <span className="af-dot" data-state={state} aria-hidden="true" />
+      <h3 className="af-card-title" title={fullName(cluster)}>
+        <bdi>{title}</bdi>
+      </h3>
+      {onShutdown && (
+        <button
+          className="af-icon-button"
+          data-af="cluster-shutdown"
+          title="Shut down"
+          aria-label={`Shut down ${fullName(cluster)}`}
+          onClick={onShutdown}
+        >
+          <closeIcon.react tag="span" width="14px" />
+        </button>
+      )}
       <div className="af-card-state">
-        {cluster.state}
-        {cluster.state === 'running' && ` · ${formatDuration(age)}`}
-        {cluster.name && ` · ${cluster.name}`}
+        {state}
+        {state === 'running' && ` · ${formatDuration(age)}`}
       </div>
-    </>
+      {/* there from the beginning, so that the card keeps its height */}
+      <div className="af-card-state" title={place.join(' · ')}>
+        <bdi>{place.join(' · ') || '\u00a0'}</bdi>
+      </div>
+    </header>
   );
 }
 
-function Facts({ cluster }: { cluster: ICluster }): JSX.Element {
-  const { workers, wanted, scale } = cluster;
-  const onTheWay = wanted !== null && wanted > workers;
+function Buttons(props: {
+  cluster: ICluster;
+  known: boolean;
+  usable: boolean;
+  scalable: boolean;
+  open: Section | null;
+  onToggle: (what: Section) => void;
+  actions: ICardActions;
+}): JSX.Element {
+  const { cluster, known, usable, scalable, open, onToggle, actions } = props;
   return (
-    <dl className="af-facts">
-      <div>
-        <dt>Workers</dt>
-        <dd>
-          {workers}
-          {onTheWay && <span className="af-dim"> of {wanted}</span>}
-          {scale?.mode === 'adaptive' && (
-            <span className="af-dim">
-              {' '}
-              ({scale.minimum}–{scale.maximum})
-            </span>
-          )}
-        </dd>
-      </div>
-      <div>
-        <dt>Cores</dt>
-        <dd>{cluster.cores}</dd>
-      </div>
-      <div>
-        <dt>Memory</dt>
-        <dd>{formatMemory(cluster.memory)}</dd>
-      </div>
-    </dl>
+    <div className="af-card-buttons">
+      <CardButton
+        hook="cluster-insert"
+        label="Code"
+        title="Insert code that connects the notebook to this cluster"
+        icon={insertIcon}
+        disabled={!known}
+        onClick={() => void actions.insert(cluster)}
+      />
+      <CardButton
+        hook="cluster-dashboards"
+        label="Dashboards"
+        icon={dashboardIcon}
+        disabled={!usable}
+        expanded={open === 'dashboards'}
+        onClick={() => onToggle('dashboards')}
+      />
+      <CardButton
+        hook="cluster-scale"
+        label="Scale"
+        icon={scaleIcon}
+        disabled={!scalable}
+        expanded={open === 'scale'}
+        onClick={() => onToggle('scale')}
+      />
+      <CardButton
+        hook="cluster-logs"
+        label="Logs"
+        icon={logsIcon}
+        disabled={!known}
+        onClick={() => actions.openLogs(cluster)}
+      />
+    </div>
+  );
+}
+
+/** What can be done about a cluster that is over. */
+function OverButtons(props: {
+  cluster: ICluster;
+  onlyHere: boolean;
+  actions: ICardActions;
+}): JSX.Element {
+  const { cluster, onlyHere, actions } = props;
+  return (
+    <div className="af-card-buttons">
+      {onlyHere ? (
+        <CardButton
+          hook="cluster-again"
+          label="Change …"
+          title="Change what was asked for, and try again"
+          onClick={() => void actions.again(cluster)}
+        />
+      ) : (
+        <CardButton
+          hook="cluster-logs"
+          label="Logs"
+          icon={logsIcon}
+          onClick={() => actions.openLogs(cluster)}
+        />
+      )}
+      <CardButton
+        hook="cluster-dismiss"
+        label="Dismiss"
+        onClick={() => void actions.dismiss(cluster)}
+      />
+    </div>
   );
 }
 
 function CardButton(props: {
   hook: string;
   label: string;
+  title?: string;
+  icon?: LabIcon;
   disabled?: boolean;
   expanded?: boolean;
   onClick: () => void;
@@ -185,96 +227,13 @@ function CardButton(props: {
     <button
       className="af-button"
       data-af={props.hook}
+      title={props.title}
       disabled={props.disabled}
       aria-expanded={props.expanded}
       onClick={props.onClick}
     >
+      {props.icon && <props.icon.react tag="span" width="14px" />}
       {props.label}
     </button>
-  );
-}
-
-function ScaleForm(props: {
-  cluster: ICluster;
-  most: number | null;
-  onApply: (scale: Scale) => void;
-}): JSX.Element {
-  const { cluster, most, onApply } = props;
-  const [form, setForm] = React.useState(() =>
-    scaleForm(cluster.scale, cluster.workers)
-  );
-  const checked = checkScale(form, most);
-  return (
-    <form
-      className="af-card-form"
-      onSubmit={event => {
-        event.preventDefault();
-        if ('value' in checked) {
-          onApply(checked.value);
-        }
-      }}
-    >
-      <ScaleFields
-        form={form}
-        most={most}
-        hook="cluster-scale"
-        onChange={setForm}
-      />
-      {'problem' in checked && (
-        <p className="af-mod-error">{checked.problem}</p>
-      )}
-      <button
-        type="submit"
-        className="af-button af-mod-accent"
-        data-af="cluster-scale-apply"
-        disabled={'problem' in checked}
-      >
-        {cluster.workers > 0
-          ? `Scale from ${count(cluster.workers, 'worker')}`
-          : 'Scale'}
-      </button>
-    </form>
-  );
-}
-
-function Dashboards(props: {
-  cluster: ICluster;
-  actions: ICardActions;
-}): JSX.Element {
-  const { cluster, actions } = props;
-  const [links, setLinks] = React.useState<readonly IDashboard[] | null>(null);
-  const { id } = cluster;
-  React.useEffect(() => {
-    let current = true;
-    void actions.dashboards(cluster).then(answer => {
-      if (current) {
-        setLinks(answer);
-      }
-    });
-    return () => {
-      current = false;
-    };
-    // the cluster's object changes with each answer of the server; its id does not
-  }, [id]);
-  if (links === null) {
-    return <p className="af-dim">Asking for the dashboards …</p>;
-  }
-  if (links.length === 0) {
-    return <p className="af-dim">This cluster has no dashboards now.</p>;
-  }
-  return (
-    <div className="af-dashboards">
-      {links.map(link => (
-        <button
-          key={link.title}
-          className="af-chip"
-          data-af="dashboard-link"
-          data-title={link.title}
-          onClick={() => actions.openDashboard(cluster, link)}
-        >
-          {link.title}
-        </button>
-      ))}
-    </div>
   );
 }

@@ -1,17 +1,30 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { problemOf } from '../problem';
+import type { IProblem, IServer } from '../tokens';
+import { IAsked, overtaken, pendingCard } from './asked';
+import {
+  readCluster,
+  readDashboards,
+  readLogs,
+  readSnapshot,
+  readTypes
+} from './read';
 import type {
   ICluster,
   IClusterRequest,
   IClusterTypes,
   IDashboard,
-  IProblem,
-  IServer,
+  ILog,
+  IQuota,
+  ISnapshot,
   Scale
-} from '../tokens';
+} from './types';
 
 const CHANGING: readonly string[] = ['pending', 'starting', 'stopping'];
+
+/** Seconds for which an answer stands against pushes that may have been on their way before it. */
+const SETTLING = 5;
 
 /** The user's clusters, as last heard and as just asked for. */
 export class ClustersModel {
@@ -30,40 +43,67 @@ export class ClustersModel {
 
   /** The types of clusters the user may make; null until the first answer. */
   types: IClusterTypes | null = null;
+  /** What the user and the user's group may have at once. */
+  quotas: readonly IQuota[] = [];
   /** Whether the clusters were heard of at least once. */
   loaded = false;
-  /** Why the last question failed, if it did. */
+  /** Why the last question failed or the last answer is not whole, if it is so. */
   problem: IProblem | null = null;
 
   /** Clusters, those just asked for first. */
   get clusters(): readonly ICluster[] {
-    return [...this.asked, ...this.known.map(each => this.overlaid(each))];
+    const hidden = overtaken(this.asked, this.known);
+    return [
+      ...this.asked.map(each => each.card),
+      ...this.known
+        .filter(each => !hidden.has(each.id))
+        .map(each => this.overlaid(each))
+    ];
   }
 
-  /** Whether something is on its way, so that it pays to ask often. */
+  /** Whether something is on its way, so that news are to be followed. */
   get changing(): boolean {
     return (
-      this.asked.some(each => each.state === 'pending') ||
+      this.asked.some(each => each.card.state === 'pending') ||
       this.clusters.some(
         each =>
           CHANGING.includes(each.state) ||
+          // what a quota holds back may be held for hours
           (each.state === 'running' &&
+            each.held === null &&
             each.wanted !== null &&
             each.wanted !== each.workers)
       )
     );
   }
 
+  /** Take what the server pushes. */
+  take(raw: unknown): void {
+    this.accept(readSnapshot(raw));
+    this._changed.emit();
+  }
+
   /** Ask for types (until they are known) and clusters. */
   async refresh(): Promise<void> {
     try {
       if (!this.types?.available) {
-        this.types = await this.server.json<IClusterTypes>('clusters/types');
+        await this.askTypes();
       }
-      if (this.types.available) {
+      if (this.types?.available) {
         await this.list();
+      } else {
+        this.problem = null;
       }
-      this.problem = null;
+    } catch (error) {
+      this.problem = problemOf(error);
+    }
+    this._changed.emit();
+  }
+
+  /** Ask for the types again, because they may have gone away or come back. */
+  async refreshTypes(): Promise<void> {
+    try {
+      await this.askTypes();
     } catch (error) {
       this.problem = problemOf(error);
     }
@@ -72,20 +112,26 @@ export class ClustersModel {
 
   /** Make a cluster; its card is there at once and turns into the real one or into a failure. */
   async create(request: IClusterRequest): Promise<void> {
-    const card = this.pendingCard(request);
-    this.asked = [card, ...this.asked];
+    this.counter += 1;
+    const type = this.types?.types.find(each => each.name === request.type);
+    const id = `asked-${this.counter}`;
+    const asked: IAsked = {
+      card: pendingCard(id, request, type, this.clock()),
+      request,
+      before: new Set(this.known.map(each => each.id))
+    };
+    this.asked = [asked, ...this.asked];
     this._changed.emit();
     try {
-      const made = await this.server.json<ICluster>('clusters', {
-        method: 'POST',
-        body: request
-      });
-      this.dropAsked(card.id);
+      const made = await this.cluster('clusters', 'POST', request);
+      this.dropAsked(id);
+      this.keys.set(made.id, id);
       this.put(made);
     } catch (error) {
+      const reason = problemOf(error).message;
       this.asked = this.asked.map(each =>
-        each.id === card.id
-          ? { ...each, state: 'failed', reason: problemOf(error).message }
+        each === asked
+          ? { ...each, card: { ...each.card, state: 'failed', reason } }
           : each
       );
     }
@@ -94,25 +140,23 @@ export class ClustersModel {
 
   /** Change the number of workers. */
   async scale(id: string, scale: Scale): Promise<void> {
-    const answer = await this.server.json<ICluster>(address(id), {
-      method: 'PATCH',
-      body: { scale }
-    });
-    this.put(answer);
+    this.put(await this.cluster(address(id), 'PATCH', { scale }));
     this._changed.emit();
   }
 
-  /** Shut a cluster down; it shows as stopping at once. */
+  /** Shut a cluster down, or take one that failed off the list; it shows as stopping at once. */
   async shutdown(id: string): Promise<void> {
-    this.stopping.add(id);
+    this.stopping.set(id, Infinity);
     this._changed.emit();
     try {
       await this.server.json<void>(address(id), { method: 'DELETE' });
-      await this.refresh();
-    } finally {
+      this.stopping.set(id, this.clock() + SETTLING);
+    } catch (error) {
       this.stopping.delete(id);
       this._changed.emit();
+      throw error;
     }
+    await this.refresh();
   }
 
   /** Take away the card of a cluster that could not be made. */
@@ -121,17 +165,24 @@ export class ClustersModel {
     this._changed.emit();
   }
 
-  /** Whether a card is only here, because its cluster could not be made. */
-  isOnlyHere(id: string): boolean {
-    return this.asked.some(each => each.id === id);
+  /** What was asked for by a card that is only here, because its cluster could not be made. */
+  requestOf(id: string): IClusterRequest | null {
+    return this.asked.find(each => each.card.id === id)?.request ?? null;
   }
+
+  /** What stays the same when the card of a cluster just asked for turns into the real one. */
+  readonly keyOf = (cluster: ICluster): string =>
+    this.keys.get(cluster.id) ?? cluster.id;
 
   /** The dashboards of a cluster; their addresses are good for a while only. */
   async dashboards(id: string): Promise<readonly IDashboard[]> {
-    const answer = await this.server.json<{ links: IDashboard[] }>(
-      address(id, 'dashboards')
-    );
-    return answer.links;
+    return readDashboards(await this.server.json(address(id, 'dashboards')));
+  }
+
+  /** The last lines of scheduler and workers. */
+  async logs(id: string, lines: number): Promise<readonly ILog[]> {
+    const path = `${address(id, 'logs')}?lines=${lines}`;
+    return readLogs(await this.server.json(path));
   }
 
   /** Python code that connects a client to a cluster. */
@@ -142,25 +193,67 @@ export class ClustersModel {
     return answer.code;
   }
 
+  private async askTypes(): Promise<void> {
+    this.types = readTypes(await this.server.json('clusters/types'));
+    if (this.quotas.length === 0) {
+      this.quotas = this.types.quotas;
+    }
+  }
+
   private async list(): Promise<void> {
     this.generation += 1;
     const generation = this.generation;
-    const { clusters } = await this.server.json<{ clusters: ICluster[] }>(
-      'clusters'
-    );
-    // an answer that a newer question or a change has overtaken would turn the clock back
+    const answer = await this.server.json<unknown>('clusters');
+    // an answer that a newer one or a change has overtaken would turn the clock back
     if (generation === this.generation) {
-      this.known = [...clusters].sort((a, b) => b.created_at - a.created_at);
-      this.loaded = true;
+      this.accept(readSnapshot(answer));
     }
+  }
+
+  private accept({ clusters, quotas, problem }: ISnapshot): void {
+    this.generation += 1;
+    const now = this.clock();
+    const told = new Set(clusters.map(each => each.id));
+    // a cluster that this answer does not know yet
+    const settling = this.known.filter(
+      each => !told.has(each.id) && (this.fresh.get(each.id) ?? 0) > now
+    );
+    told.forEach(id => this.fresh.delete(id));
+    for (const [id, until] of this.stopping) {
+      const found = clusters.find(each => each.id === id);
+      if (until < now || (until < Infinity && found?.state !== 'running')) {
+        this.stopping.delete(id);
+      }
+    }
+    this.known = newestFirst([...settling, ...clusters]);
+    this.quotas = quotas ?? this.quotas;
+    this.problem = problem;
+    this.loaded = true;
+  }
+
+  private async cluster(
+    path: string,
+    method: 'POST' | 'PATCH',
+    body: unknown
+  ): Promise<ICluster> {
+    const raw = await this.server.json<Record<string, unknown>>(path, {
+      method,
+      body
+    });
+    const found = readCluster(raw);
+    if (found === null) {
+      throw new Error('The server sent an answer that cannot be read.');
+    }
+    return found;
   }
 
   private put(cluster: ICluster): void {
     this.generation += 1;
     const others = this.known.filter(each => each.id !== cluster.id);
-    this.known = [cluster, ...others].sort(
-      (a, b) => b.created_at - a.created_at
-    );
+    if (others.length === this.known.length) {
+      this.fresh.set(cluster.id, this.clock() + SETTLING);
+    }
+    this.known = newestFirst([cluster, ...others]);
   }
 
   private overlaid(cluster: ICluster): ICluster {
@@ -170,38 +263,21 @@ export class ClustersModel {
   }
 
   private dropAsked(id: string): void {
-    this.asked = this.asked.filter(each => each.id !== id);
-  }
-
-  private pendingCard(request: IClusterRequest): ICluster {
-    this.counter += 1;
-    const type = this.types?.types.find(each => each.name === request.type);
-    return {
-      id: `asked-${this.counter}`,
-      name: '',
-      type: request.type,
-      title: type?.title ?? request.type,
-      state: 'pending',
-      reason: null,
-      workers: 0,
-      wanted:
-        request.scale.mode === 'fixed'
-          ? request.scale.workers
-          : request.scale.minimum,
-      cores: 0,
-      memory: 0,
-      scale: request.scale,
-      created_at: this.clock(),
-      options: request.options
-    };
+    this.asked = this.asked.filter(each => each.card.id !== id);
   }
 
   private readonly _changed = new Signal<this, void>(this);
-  private readonly stopping = new Set<string>();
-  private asked: readonly ICluster[] = [];
+  private readonly stopping = new Map<string, number>();
+  private readonly fresh = new Map<string, number>();
+  private readonly keys = new Map<string, string>();
+  private asked: readonly IAsked[] = [];
   private known: readonly ICluster[] = [];
   private counter = 0;
   private generation = 0;
+}
+
+function newestFirst(clusters: readonly ICluster[]): readonly ICluster[] {
+  return [...clusters].sort((a, b) => b.created_at - a.created_at);
 }
 
 function address(id: string, what?: string): string {

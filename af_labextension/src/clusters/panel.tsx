@@ -1,120 +1,88 @@
-import { addIcon, ReactWidget } from '@jupyterlab/ui-components';
-import { Signal } from '@lumino/signaling';
+import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { useModel } from '../hooks';
 import { daskIcon } from '../icons';
-import { ClusterCard, ICardActions } from './card';
-import type { ClustersModel } from './model';
-import { mostWorkers } from './options';
+import type { Desk } from './desk';
 
-/** The Dask panel: clusters and the way to a new one. */
+/** The Dask panel: a frame, which fetches its content when it is first shown. */
 export class DaskPanel extends ReactWidget {
-  constructor(
-    readonly model: ClustersModel,
-    private readonly actions: ICardActions,
-    private readonly create: () => void
-  ) {
+  /**
+   * @param load - fetches what is behind the panel, once
+   */
+  constructor(private readonly load: () => Promise<Desk>) {
     super();
     this.id = 'af-dask';
     this.title.icon = daskIcon;
     this.title.caption = 'Dask: your clusters';
     this.node.dataset.af = 'dask-panel';
+    this.node.dataset.state = 'off';
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'Dask');
     this.addClass('af-panel');
   }
 
-  /** Emitted when the panel comes into sight. */
-  readonly shown = new Signal<this, void>(this);
+  override dispose(): void {
+    this.desk?.dispose();
+    super.dispose();
+  }
 
   protected override render(): JSX.Element {
-    return (
-      <Panel model={this.model} actions={this.actions} create={this.create} />
-    );
-  }
-
-  protected override onAfterShow(): void {
-    this.shown.emit();
-  }
-}
-
-function Panel(props: {
-  model: ClustersModel;
-  actions: ICardActions;
-  create: () => void;
-}): JSX.Element {
-  const { model, actions, create } = props;
-  useModel(model);
-  const ready = model.types?.available && model.types.types.length > 0;
-  return (
-    <>
-      <div className="af-panel-head">
-        <h2>Dask</h2>
-        <button
-          className="af-button af-mod-accent"
-          data-af="new-cluster"
-          disabled={!ready}
-          onClick={create}
-        >
-          <addIcon.react tag="span" width="14px" />
-          New cluster
-        </button>
-      </div>
-      <Notice model={model} />
-      <div className="af-cards">
-        {model.clusters.map(cluster => (
-          <ClusterCard
-            key={cluster.id}
-            cluster={cluster}
-            onlyHere={model.isOnlyHere(cluster.id)}
-            mostWorkers={mostWorkers(
-              model.types?.types.find(type => type.name === cluster.type)
-            )}
-            actions={actions}
-          />
-        ))}
-      </div>
-    </>
-  );
-}
-
-function Notice({ model }: { model: ClustersModel }): JSX.Element | null {
-  const { types, problem, clusters, loaded } = model;
-  if (problem) {
-    return (
+    if (this.desk) {
+      return this.desk.render();
+    }
+    return this.failed ? (
       <div className="af-notice af-mod-error" data-af="notice" role="alert">
-        <p>{problem.message}</p>
+        <p>
+          The Dask panel cannot be loaded. Check the network, or that the server
+          still runs.
+        </p>
         <button
           className="af-button"
           data-af="retry"
-          onClick={() => void model.refresh()}
+          onClick={() => void this.fill()}
         >
           Try again
         </button>
       </div>
-    );
-  }
-  if (types && (!types.available || types.types.length === 0)) {
-    return (
-      <p className="af-notice" data-af="notice">
-        {types.message ?? 'No kind of Dask cluster is open to you here.'}
-      </p>
-    );
-  }
-  if (!loaded) {
-    return (
+    ) : (
       <p className="af-notice af-dim" role="status">
-        Asking for your clusters …
+        Loading …
       </p>
     );
   }
-  if (clusters.length === 0) {
-    return (
-      <p className="af-notice af-dim" data-af="notice">
-        No cluster runs. A new one takes a few seconds.
-      </p>
-    );
+
+  protected override onAfterShow(): void {
+    if (this.desk) {
+      this.desk.shown();
+    } else {
+      void this.fill();
+    }
   }
-  return null;
+
+  protected override onAfterHide(): void {
+    this.desk?.shown();
+  }
+
+  private async fill(): Promise<void> {
+    this.failed = false;
+    this.update();
+    try {
+      const desk = await this.load();
+      if (this.isDisposed || this.desk) {
+        return;
+      }
+      this.desk = desk;
+      desk.feed.changed.connect(({ state }) => {
+        this.node.dataset.state = state;
+      });
+      desk.shown();
+    } catch (error) {
+      console.warn('The content of the Dask panel cannot be loaded.', error);
+      this.failed = true;
+    }
+    this.update();
+  }
+
+  private desk: Desk | null = null;
+  private failed = false;
 }

@@ -1,56 +1,78 @@
 import * as React from 'react';
 
-import type { IForm } from './options';
-
-type ScaleForm = Omit<IForm, 'options'>;
+import { Field } from './field';
+import type { IScaleForm, Problems } from './form';
 
 /** How many workers: a fixed number, or bounds between which the number follows the work. */
 export function ScaleFields(props: {
-  form: ScaleForm;
+  form: IScaleForm;
   most: number | null;
+  problems: Problems;
   /** Beginning of the `data-af` hooks. */
   hook: string;
-  onChange: (form: ScaleForm) => void;
+  onChange: (form: IScaleForm) => void;
 }): JSX.Element {
-  const { form, most, hook, onChange } = props;
-  const number = (key: 'workers' | 'minimum' | 'maximum', label: string) => (
-    <label className="af-field">
-      <span>{label}</span>
-      <input
-        type="number"
-        data-af={`${hook}-${key}`}
-        min={key === 'maximum' ? 1 : 0}
-        max={most ?? undefined}
-        step={1}
-        value={form[key]}
-        onChange={event => onChange({ ...form, [key]: event.target.value })}
-      />
-    </label>
+  const { form, most, problems, hook, onChange } = props;
+  const number = (
+    key: 'workers' | 'minimum' | 'maximum',
+    label: string,
+    hint: string
+  ) => (
+    <Field
+      label={label}
+      hint={hint}
+      problem={problems[key]}
+      name={key}
+      hook={hook}
+    >
+      {given => (
+        <input
+          {...given}
+          type="number"
+          data-af={`${hook}-${key}`}
+          min={key === 'maximum' ? 1 : 0}
+          max={most ?? undefined}
+          step={1}
+          value={form[key]}
+          onChange={event => onChange({ ...form, [key]: event.target.value })}
+        />
+      )}
+    </Field>
   );
+  const bound = most === null ? '' : `at most ${most.toLocaleString('en')}`;
   return (
     <>
-      <label className="af-field">
-        <span>Workers</span>
-        <select
-          data-af={`${hook}-mode`}
-          value={form.mode}
-          onChange={event =>
-            onChange({
-              ...form,
-              mode: event.target.value === 'adaptive' ? 'adaptive' : 'fixed'
-            })
-          }
-        >
-          <option value="fixed">fixed number</option>
-          <option value="adaptive">adaptive, follows the work</option>
-        </select>
-      </label>
+      <Field
+        label="Workers"
+        hint={
+          form.mode === 'fixed' ? 'the same all the time' : 'as the work needs'
+        }
+        name="mode"
+        hook={hook}
+      >
+        {given => (
+          <select
+            {...given}
+            data-af={`${hook}-mode`}
+            value={form.mode}
+            onChange={event =>
+              onChange({
+                ...form,
+                mode: event.target.value === 'adaptive' ? 'adaptive' : 'fixed'
+              })
+            }
+          >
+            <option value="fixed">fixed</option>
+            <option value="adaptive">adaptive</option>
+          </select>
+        )}
+      </Field>
       {form.mode === 'fixed' ? (
-        number('workers', most === null ? 'Number' : `Number (at most ${most})`)
+        number('workers', 'Number of workers', bound)
       ) : (
         <>
-          {number('minimum', 'Fewest')}
-          {number('maximum', most === null ? 'Most' : `Most (up to ${most})`)}
+          {number('minimum', 'Fewest workers', 'also without work')}
+          {number('maximum', 'Most workers', bound)}
         </>
       )}
     </>
