@@ -122,7 +122,7 @@ test-xrootd-6: $(VENV)/.dev system ## The XCache's tests against XRootD 6 from D
 	  $(BIN)/pytest tests/data/test_xcache_*.py $(PYTEST_ARGS)
 
 .PHONY: root-env
-root-env: $(VENV_ROOT)/.installed ## ROOT for notebooks and clusters: an environment and a kernel of its own, 800 MB
+root-env: $(VENV_ROOT)/.installed ## ROOT for notebooks and clusters: an environment and a kernel of its own, 870 MB
 
 .PHONY: test-root
 test-root: $(VENV)/.dev root-env setup system ## Distributed RDataFrame on a clicked cluster

@@ -1,6 +1,6 @@
 """Distributed RDataFrame on the clicked cluster: ``make test-root``.
 
-ROOT's environment is 760 MB and a pre-release, so the other tests do without it.
+ROOT's environment is 870 MB and a pre-release, so the other tests do without it.
 """
 
 from __future__ import annotations
