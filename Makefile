@@ -44,8 +44,8 @@ $(VENV55)/.installed: requirements/bootstrap.txt requirements/hub-5.5.txt pyproj
 $(VENV_ROOT)/.installed: $(VENV)/.facility requirements/root.txt
 	@echo "ROOT in $(VENV_ROOT), a kernel of its own"
 	$(call install,$(VENV_ROOT),requirements/root.txt)
-	$(VENV_ROOT)/bin/python -m ipykernel install --prefix $(VENV) --name analysis-facility-root \
-	  --display-name "ROOT" >/dev/null
+	JUPYTER_PATH=$(abspath $(VENV))/share/jupyter $(VENV_ROOT)/bin/python -m ipykernel install \
+	  --prefix $(abspath $(VENV)) --name analysis-facility-root --display-name "ROOT" >/dev/null
 	@touch $@
 
 # --- use --------------------------------------------------------------------
