@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 VENV55 ?= .venv-hub-5.5
+VENV_ROOT ?= .venv-root
 ARGS ?=
 PYTEST_ARGS ?=
 
@@ -37,6 +38,14 @@ $(VENV)/.dev: $(VENV)/.facility requirements/dev.txt
 $(VENV55)/.installed: requirements/bootstrap.txt requirements/hub-5.5.txt pyproject.toml
 	@echo "JupyterHub 5.5 in $(VENV55)"
 	$(call install,$(VENV55),requirements/hub-5.5.txt)
+	@touch $@
+
+# with a kernel that the Labs of $(VENV) find
+$(VENV_ROOT)/.installed: $(VENV)/.facility requirements/root.txt
+	@echo "ROOT in $(VENV_ROOT), a kernel of its own"
+	$(call install,$(VENV_ROOT),requirements/root.txt)
+	JUPYTER_PATH=$(abspath $(VENV))/share/jupyter $(VENV_ROOT)/bin/python -m ipykernel install \
+	  --prefix $(abspath $(VENV)) --name analysis-facility-root --display-name "ROOT" >/dev/null
 	@touch $@
 
 # --- use --------------------------------------------------------------------
@@ -112,6 +121,13 @@ test-xrootd-6: $(VENV)/.dev system ## The XCache's tests against XRootD 6 from D
 	root="$$(tools/xrootd_6.sh)"; AF_REQUIRE=xrootd AF_XROOTD_ROOT="$$root" \
 	  $(BIN)/pytest tests/data/test_xcache_*.py $(PYTEST_ARGS)
 
+.PHONY: root-env
+root-env: $(VENV_ROOT)/.installed ## ROOT for notebooks and clusters: an environment and a kernel of its own, 870 MB
+
+.PHONY: test-root
+test-root: $(VENV)/.dev root-env setup system ## Distributed RDataFrame on a clicked cluster
+	AF_REQUIRE=root,xrootd $(BIN)/pytest tests/notebooks/test_notebooks_root.py $(PYTEST_ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
@@ -139,5 +155,5 @@ lock: $(VENV)/.dev ## Renew the lock files of the Python environments
 
 .PHONY: clean
 clean: ## Remove what was built here (never the data of a facility)
-	rm -rf $(VENV) $(VENV55) docs/_build $(FRONT)/{node_modules,lib,labextension}
+	rm -rf $(VENV) $(VENV55) $(VENV_ROOT) docs/_build $(FRONT)/{node_modules,lib,labextension}
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -32,17 +32,21 @@ def compile_lock(output: str, *arguments: str, folder: str = "requirements") -> 
 
 
 def main() -> None:
-    """Renew all lock files; the developers' one holds to the versions that users get."""
+    """Renew all lock files; the developers' and ROOT's hold to the versions that users get."""
     facility = ("pyproject.toml", "--extra=facility", "--group=build")
+    root = ("pyproject.toml", "--extra=root", "--group=build")
+    held = ("-c", "requirements/facility.txt")
     with tempfile.TemporaryDirectory() as folder:
         uv = Path(folder) / "bootstrap.in"
         uv.write_text("uv\n")
         hub55 = Path(folder) / "hub-5.5.in"
         hub55.write_text("jupyterhub>=5.5.3,<6\n")
         compile_lock("bootstrap.txt", str(uv))
-        compile_lock("facility.txt", *facility)
-        compile_lock("dev.txt", *facility, "--group=dev", "-c", "requirements/facility.txt")
+        compile_lock("facility.txt", *facility, "--extra=analysis")
+        compile_lock("dev.txt", *facility, "--extra=analysis", "--group=dev", *held)
         compile_lock("hub-5.5.txt", *facility, "--group=test", "-c", str(hub55))
+        # a client and its scheduler must be of one version of Dask
+        compile_lock("root.txt", *root, *held)
     compile_lock("requirements.txt", f"{RUCIO}/requirements.in", folder=RUCIO)
 
 

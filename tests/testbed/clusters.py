@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from testbed.facility import User
 
-ONE = {"mode": "fixed", "workers": 1}
-
 
 @dataclass
 class Clusters:
@@ -60,12 +58,14 @@ class Clusters:
         except ValueError:
             return answer.status, answer.text
 
-    def make(self) -> str:
-        """Make a cluster in the Lab, wait for its worker and return its id."""
-        body = {"type": "local", "options": {"worker_memory": "600M"}, "scale": ONE}
+    def make(self, *, workers: int = 1, memory: str = "600M", **options: Any) -> str:
+        """Make a cluster in the Lab, wait for its workers and return its id."""
+        options = {"worker_memory": memory, **options}
+        scale = {"mode": "fixed", "workers": workers}
+        body = {"type": "local", "options": options, "scale": scale}
         status, cluster = self.ask_lab("POST", body=body)
         assert status == 201, cluster
-        self.wait(cluster["id"], lambda one: one["workers"] == 1)
+        self.wait(cluster["id"], lambda one: one["workers"] == workers)
         return str(cluster["id"])
 
     def wait(self, cluster: str, what: Callable[[Any], Any]) -> Any:
