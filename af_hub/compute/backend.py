@@ -8,15 +8,15 @@ relay, and leaves the proxy's public dashboard route out (dask-gateway#570).
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask_gateway_server.backends.db_base import DBBackendBase, JobStatus
+from dask_gateway_server.backends.db_base import JobStatus
 from dask_gateway_server.utils import timestamp
 from traitlets import Instance
 
 from af_hub.compute import launch
 from af_hub.compute.backends.local import LocalEngine
+from af_hub.compute.channel import EncryptedBackend
 from af_hub.compute.config import FacilityClusterConfig, FacilityOptions
 from af_hub.compute.messages import scale_in, scale_message
 from af_hub.compute.options import resolve_scale
@@ -40,11 +40,9 @@ SWEEP_PERIOD = 2.0
 """Seconds between looks at ages and at schedulers that died."""
 TOKEN_WAIT = 5.0
 """Seconds that the first workers wait for the user's token; then they start without it."""
-PRELOAD = str(Path(__file__).with_name("preload.py"))
-"""Given to the scheduler by its path, so that its environment needs no `af_hub`."""
 
 
-class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no types
+class FacilityBackend(EncryptedBackend):
     """Clusters of all engines, under the facility's rules."""
 
     settings = Instance(
@@ -62,11 +60,12 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
         """Find the clusters of an earlier gateway again."""
         token = await asyncio.to_thread(read_secret, self.settings.hub_token_file)
         broker = Broker(self.session, self.settings.hub_api_url, token)
-        self.relay = TokenRelay(broker.fetch, self._write_token)
+        self.relay = TokenRelay(broker.fetch, self.send_token)
         for cluster in self.db.active_clusters():
             if cluster.status in {JobStatus.SUBMITTED, JobStatus.RUNNING}:
                 self._start_relay(cluster)
             if cluster.status == JobStatus.RUNNING:
+                self.relay.reached(cluster.name)
                 # before the first request: the proxy takes over the whole table at once
                 await self._check_cluster_proxied(cluster)
         self.task_pool.spawn(self._sweep_loop())
@@ -164,6 +163,7 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
 
     async def _cluster_to_running(self, cluster: Cluster) -> None:
         await super()._cluster_to_running(cluster)
+        self.relay.reached(cluster.name)
         wanted = self.scale_of(cluster)
         kind = self.settings.compute.find(cluster.config.cluster_type)
         if kind is not None and wanted != {"mode": "fixed", "workers": 0}:
@@ -230,10 +230,6 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
             launch.GATEWAY_TOKEN_FILE: cluster.token.encode(),
         }
 
-    async def _write_token(self, cluster: str, name: str, content: bytes) -> None:
-        known = self.db.get_cluster(cluster)
-        await self._engine(known).write_file(cluster, name, content)
-
     def _start_relay(self, cluster: Cluster) -> None:
         if cluster.config.token_audience:
             self.relay.start(cluster.name, cluster.username, cluster.config.token_audience)
@@ -243,7 +239,6 @@ class FacilityBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no t
         what = launch.scheduler_launch(
             tuple(cluster.config.scheduler_cmd),
             self._facts(cluster),
-            preload=PRELOAD,
             heartbeat=self.cluster_heartbeat_period,
             adaptive_period=cluster.config.adaptive_period,
             idle_timeout=cluster.config.idle_timeout,
