@@ -168,6 +168,16 @@ class Testbed:
         """Start a part that was killed."""
         self.start(self.parts[name])
 
+    def end(self) -> None:
+        """End everything, clusters as well."""
+        for child in self.processes.values():
+            child.kill()
+            child.wait()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("AF_INSTANCE") == self.wiring.instance:
+                    process.kill()
+
     def token(self, user: str) -> str:
         """Return a hub token of a user, who is made if needed."""
         if user not in self.tokens:
@@ -335,13 +345,7 @@ def running(root: Path, *, types: str = "", gateway: str = "") -> Iterator[Testb
             bed.start(part)
         yield bed
     finally:
-        for child in bed.processes.values():
-            child.kill()
-            child.wait()
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get("AF_INSTANCE") == wiring.instance:
-                    process.kill()
+        bed.end()
 
 
 @pytest.fixture(scope="session")
