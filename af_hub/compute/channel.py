@@ -31,6 +31,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between attempts at a message of Dask Gateway's own, doubled each time."""
 LARGEST_ANSWER = 4096
 """Bytes that are read of an answer; the scheduler is the user's."""
+MOST = 100_000
+"""Processes of a cluster that an answer may speak of."""
 SILENCE = (aiohttp.ClientError, TimeoutError, OSError)
 """Nobody answered, or with an error."""
 NONSENSE = (ValueError, KeyError, TypeError, RecursionError)
@@ -58,7 +60,7 @@ class EncryptedBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no 
         pause = FIRST_PAUSE
         for left in reversed(range(max(self.scheduler_api_retries, 1))):
             try:
-                await self._send("POST", cluster, "/api/comm", msg)
+                await _send(self.session, "POST", cluster, "/api/comm", msg)
             except SILENCE as error:
                 self.log.warning(
                     "cluster %s: no answer to a message [%s]", cluster.name, type(error).__name__
@@ -80,47 +82,65 @@ class EncryptedBackend(DBBackendBase):  # type: ignore[misc]  # upstream has no 
             ``plain-text``: something of the cluster is not encrypted, and nothing was sent or
             kept. ``scheduler-unreachable``. ``token-not-written``: by some of the processes.
         """
-        cluster = self.db.get_cluster(name).to_model()
-        if not (
-            cluster.api_address.startswith("https://")
-            and cluster.scheduler_address.startswith("tls://")
-        ):
-            raise _plain_text()
-        try:
-            said = await self._send("PUT", cluster, "/api/af/token", {"token": token.reveal()})
-            counts = json.loads(said)
-            kept, failed = int(counts["kept"]), int(counts["failed"])
-        except aiohttp.ClientResponseError as error:
-            if error.status == HTTPStatus.CONFLICT:
-                raise _plain_text() from None
-            raise _no_answer(f"status {error.status}") from None
-        except (*SILENCE, *NONSENSE) as error:
-            # not its text: it may be what the scheduler said
-            raise _no_answer(type(error).__name__) from None
-        if failed:
-            raise ComputeError(
-                "token-not-written",
-                f"{failed} of {kept + failed} processes of the cluster cannot write the new token; "
-                "is the disk full?",
-            )
+        await put_token(self.session, self.db.get_cluster(name).to_model(), token)
 
-    async def _send(
-        self, method: str, cluster: models.Cluster, path: str, message: dict[str, Any]
-    ) -> bytes:
-        """Send JSON and return the beginning of the answer."""
-        context = await asyncio.to_thread(_context, cluster.tls_cert, cluster.tls_key)
-        async with self.session.request(
-            method,
-            cluster.api_address + path,
-            json=message,
-            headers={"Authorization": f"token {cluster.token}"},
-            ssl=context,
-            timeout=TIMEOUT,
-            allow_redirects=False,
-            raise_for_status=True,
-        ) as answer:
-            said: bytes = await answer.content.read(LARGEST_ANSWER)
-            return said
+
+async def put_token(session: aiohttp.ClientSession, cluster: models.Cluster, token: Secret) -> None:
+    """Put a user's token to a scheduler; see `EncryptedBackend.send_token`."""
+    if not (
+        cluster.api_address.startswith("https://")
+        and cluster.scheduler_address.startswith("tls://")
+    ):
+        raise _plain_text()
+    try:
+        said = await _send(session, "PUT", cluster, "/api/af/token", {"token": token.reveal()})
+        kept, failed = _counts(said)
+    except aiohttp.ClientResponseError as error:
+        if error.status == HTTPStatus.CONFLICT:
+            raise _plain_text() from None
+        raise _no_answer(f"status {error.status}") from None
+    except (*SILENCE, *NONSENSE) as error:
+        # not its text: it may be what the scheduler said
+        raise _no_answer(type(error).__name__) from None
+    if failed:
+        raise ComputeError(
+            "token-not-written",
+            f"{failed} of {kept + failed} processes of the cluster cannot write the new token; "
+            "is the disk full?",
+        )
+
+
+async def _send(
+    session: aiohttp.ClientSession,
+    method: str,
+    cluster: models.Cluster,
+    path: str,
+    message: dict[str, Any],
+) -> bytes:
+    """Send JSON and return the beginning of the answer."""
+    context = await asyncio.to_thread(ssl_context, cluster.tls_cert, cluster.tls_key)
+    async with session.request(
+        method,
+        cluster.api_address + path,
+        json=message,
+        headers={"Authorization": f"token {cluster.token}"},
+        ssl=context,
+        timeout=TIMEOUT,
+        allow_redirects=False,
+        raise_for_status=True,
+    ) as answer:
+        said: bytes = await answer.content.read(LARGEST_ANSWER)
+        return said
+
+
+def _counts(said: bytes) -> tuple[int, int]:
+    """Read how many processes have a new token, and how many could not write it."""
+    counts = json.loads(said)
+    kept, failed = counts["kept"], counts["failed"]
+    for count in (kept, failed):
+        if type(count) is not int or not 0 <= count <= MOST:
+            raise ValueError
+    return kept, failed
 
 
 def _plain_text() -> ComputeError:
@@ -136,7 +156,7 @@ def _no_answer(detail: str) -> ComputeError:
 
 
 @lru_cache(maxsize=512)
-def _context(certificate: bytes, key: bytes) -> ssl.SSLContext:
+def ssl_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
     """Return the TLS settings of one cluster: it trusts this certificate alone, and shows it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # the certificate is the cluster's own; at which address it is, does not matter
