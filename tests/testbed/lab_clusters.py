@@ -143,10 +143,7 @@ def processes(cluster: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if (
-                process.environ().get(MARK) == cluster
-                and process.status() != psutil.STATUS_ZOMBIE
-            ):
+            if process.environ().get(MARK) == cluster and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 

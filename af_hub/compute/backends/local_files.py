@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af_hub.compute.launch import BEARER_TOKEN_FILE, GATEWAY_TOKEN_FILE
+from af_hub.compute.launch import GATEWAY_TOKEN_FILE
 from af_hub.compute.logs import MOST_BYTES, Log, make_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+USERS_TOKENS = "scratch/*/*/bearer-token"
+"""Where each process keeps the user's token: in the folder that Dask makes for it."""
 MOST_LOGS = 50
 """Logs in one answer: that of the scheduler and of the workers that wrote last."""
 
@@ -43,10 +46,8 @@ def replace(path: Path, content: bytes) -> None:
 
 def read_logs(folder: Path, lines: int) -> list[Log]:
     """Read the ends of all logs of a cluster; none if its folder is gone."""
-    secrets = [
-        _end(folder / name)[0].decode("utf-8", "replace").strip()
-        for name in (BEARER_TOKEN_FILE, GATEWAY_TOKEN_FILE)
-    ]
+    held = (folder / GATEWAY_TOKEN_FILE, *islice(folder.glob(USERS_TOKENS), MOST_LOGS))
+    secrets = [_end(path)[0].decode("utf-8", "replace").strip() for path in held]
     found = []
     for path in _newest(folder / "logs"):
         raw, cut = _end(path)
