@@ -18,7 +18,7 @@ _NAME = re.compile(r"[0-9a-f]{32}")
 _ADDRESSES = {
     "scheduler_address": ("tls", False),
     "dashboard_address": ("http", True),
-    "api_address": ("http", False),
+    "api_address": ("https", False),
 }
 """Field, its scheme, and whether it may be empty."""
 

@@ -88,6 +88,7 @@ class ClusterStates(ClusterProcesses):
         try:
             message, idle = read_heartbeat(msg, self.engine(cluster).host, running)
         except ValueError as error:
+            self.log.warning("cluster %s: heartbeat refused: %s", cluster_name, error)
             raise PublicException(str(error)) from error
         if idle == 0:
             self._idle_since.pop(cluster_name, None)

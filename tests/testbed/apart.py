@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from af_hub.compute.backend import FacilityBackend
-from af_hub.compute.backends.local import LocalEngine, _prepare
+from af_hub.compute.backends.local import LocalEngine
+from af_hub.compute.backends.local_files import prepare
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -83,7 +84,7 @@ class ApartEngine(LocalEngine):
 
     async def _start_apart(self, cluster: str, launch: Launch, name: str) -> State:
         folder = self._folder(cluster) / name
-        await asyncio.to_thread(_prepare, folder, launch.files)
+        await asyncio.to_thread(prepare, folder, launch.files)
         return await self._start(folder, launch, name)
 
 
@@ -119,5 +120,5 @@ class ApartBackend(FacilityBackend):
         }
         await super().setup(app)
 
-    def _engine(self, cluster: Any) -> Any:
-        return self._apart.get(cluster.config.cluster_type) or super()._engine(cluster)
+    def engine(self, cluster: Any) -> Any:
+        return self._apart.get(cluster.config.cluster_type) or super().engine(cluster)
