@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
-
-from .webdav import WebDAV
-from .xrootd.client import XRootD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
     from af_labextension.tokens.provider import TokenProvider
 
     from .doors import Door
+    from .webdav import WebDAV
+    from .xrootd.client import XRootD
 
 
 class Source(Protocol):
@@ -39,14 +39,32 @@ class Sources:
     """
 
     def __init__(self, tokens: TokenProvider) -> None:
-        self.webdav = WebDAV(tokens)
-        self.xrootd = XRootD(tokens)
+        self._tokens = tokens
+
+    # made when somebody looks: a Lab's start waits for nothing that only looking needs
+
+    @cached_property
+    def webdav(self) -> WebDAV:
+        """Looks into doors of https."""
+        from .webdav import WebDAV  # noqa: PLC0415 - not in each start
+
+        return WebDAV(self._tokens)
+
+    @cached_property
+    def xrootd(self) -> XRootD:
+        """Looks into doors of XRootD."""
+        from .xrootd.client import XRootD  # noqa: PLC0415 - not in each start
+
+        return XRootD(self._tokens)
 
     def of(self, door: Door) -> Source:
         """Return what looks into a door."""
         return self.xrootd if door.kind == "xrootd" else self.webdav
 
     async def close(self) -> None:
-        """Close all."""
-        await self.xrootd.close()
-        await self.webdav.close()
+        """Close those that were made."""
+        made = vars(self)
+        if "xrootd" in made:
+            await self.xrootd.close()
+        if "webdav" in made:
+            await self.webdav.close()

@@ -7,12 +7,12 @@ import json
 import ssl
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from af_labextension.errors import LabError, NotAnswering, Refused
 
-from .exchange import Answer, Patience, Request, exchange
 from .model import SEARCH_LIMIT, Did, scopes_of
 from .ndjson import Rows
 from .refusals import TOKEN_REFUSED, UNREACHABLE, busy, garbage, refusal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from af_labextension.tokens.model import Token
     from af_labextension.tokens.provider import TokenProvider
 
+    from .exchange import Answer, Patience, Request
     from .settings import RucioPlace, RucioServer
 
 SCHEMES = ("root", "davs")
@@ -62,9 +63,15 @@ class RucioClient:
     ) -> None:
         self._place = place
         self._tokens = tokens
-        self._patience = patience or Patience()
+        self._given_patience = patience
         self._free = asyncio.Semaphore(STREAMS)
         self._contexts: dict[str | None, ssl.SSLContext] = {}
+
+    @cached_property
+    def _patience(self) -> Patience:
+        from .exchange import Patience  # noqa: PLC0415 - not in each start
+
+        return self._given_patience or Patience()
 
     async def scopes(self) -> list[str]:
         """Return the names of all scopes, sorted."""
@@ -126,6 +133,8 @@ class RucioClient:
         self, method: str, target: str, body: bytes | None = None
     ) -> AsyncIterator[Answer]:
         """Give the answer of a request that Rucio granted."""
+        from .exchange import Request  # noqa: PLC0415 - not in each start
+
         server = await self._place.server()
         async with AsyncExitStack() as stack:
             await self._slot(stack)
@@ -172,6 +181,8 @@ class RucioClient:
     @asynccontextmanager
     async def _granted(self, server: RucioServer, request: Request) -> AsyncIterator[Answer]:
         """Give an answer with status 200; any other is an error."""
+        from .exchange import exchange  # noqa: PLC0415 - not in each start
+
         context = await self._context(server) if server.url.startswith("https:") else None
         async with exchange(request, self._patience, context) as answer:
             if answer.status == 200:

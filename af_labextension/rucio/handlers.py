@@ -27,7 +27,6 @@ from .model import (
     file_row,
     search_pattern,
 )
-from .reading import Reader
 from .refusals import garbage
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from .client import Batch, RucioClient
     from .model import Did, Kind
+    from .reading import Reader
     from .settings import RucioPlace
 
 _Choice = TypeVar("_Choice", bound=str)
@@ -64,6 +64,8 @@ class RucioHandler(StreamingHandler):
     @property
     def reader(self) -> Reader:
         """Finds replicas and writes code."""
+        from .reading import Reader  # noqa: PLC0415 - not in each start
+
         return Reader(self.rucio, self.place, self.settings[settings.DOORS])
 
     def choice(self, name: str, choices: tuple[_Choice, ...], default: str = "") -> _Choice:

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from af_labextension.data.paths import is_printable
 from af_labextension.errors import LabError, Refused
 
-from .rules import CacheRule, rules_from
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from .rules import CacheRule
 
 _AUDIENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,254}")
@@ -165,6 +165,8 @@ class RucioPlace:
         """Return the rules by which replicas' addresses are rewritten; see `find` for errors."""
         if self._rules or self._lab_config is None:
             return self._rules
+        from .rules import rules_from  # noqa: PLC0415 - not in each start
+
         cache = (await self._lab_config()).get("cache") or {}
         try:
             return rules_from(cache.get("rules") or [])

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Dict, List, TraitError, Unicode, default, validate
 from traitlets.config import Configurable
 
-from .rules import rules_from
 from .settings import RucioPlace, RucioServer, from_rucio_jupyterlab, server_from
 from .terminal import TerminalConfig
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+    from .rules import CacheRule
 
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class RucioTraits(Configurable):
     @validate("cache_rules")
     def _valid_rules(self, proposal: Any) -> Any:
         try:
-            rules_from(list(proposal["value"]))
+            _rules(proposal["value"])
         except ValueError as error:
             raise TraitError(str(error)) from error
         return proposal["value"]
@@ -108,7 +109,7 @@ class RucioTraits(Configurable):
     ) -> RucioPlace:
         """Return where Rucio is: as these settings say, else as the hub does."""
         server = self._fixed_rucio(with_hub=lab_config is not None)
-        return RucioPlace(server, rules_from(list(self.cache_rules)), lab_config)
+        return RucioPlace(server, _rules(self.cache_rules), lab_config)
 
     def terminal_config(self, place: RucioPlace, token_folder: Path) -> TerminalConfig | None:
         """Return the keeper of the client's configuration, ``None`` where there is none to keep.
@@ -150,3 +151,11 @@ def respect_rucio_home(environment: MutableMapping[str, str]) -> None:
     """
     if "RUCIO_HOME" in environment and not Path(environment.get("RUCIO_CONFIG", "")).is_file():
         environment.pop("RUCIO_CONFIG", None)
+
+
+def _rules(entries: Any) -> tuple[CacheRule, ...]:
+    if not entries:
+        return ()
+    from .rules import rules_from  # noqa: PLC0415 - most Labs have none of their own
+
+    return rules_from(list(entries))

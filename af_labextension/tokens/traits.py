@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Dict, Enum, List, TraitError, Unicode, default, validate
 from traitlets.config import Configurable
 
-from .agent.client import AgentClient
 from .agent.server import AgentSocket
-from .agent.service import AgentService, Offer
 from .audiences import Audiences, listed_in
 from .file_provider import FileTokenProvider
 from .provider import CachingTokenProvider
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from af_labextension.hub import HubClient
     from af_labextension.rucio.settings import RucioPlace
 
+    from .agent.messages import Request
+    from .agent.service import AgentService, Offer
     from .provider import TokenProvider
 
 
@@ -152,6 +153,8 @@ class TokenTraits(Configurable):
             return CachingTokenProvider(hub.token)
         if source == "file":
             return FileTokenProvider(_path(self.bearer_token_file))
+        from .agent.client import AgentClient  # noqa: PLC0415 - only where it is asked
+
         agent = AgentClient(
             _path(self.agent_socket), self.own_agent_account, self.own_agent_audiences
         )
@@ -182,8 +185,16 @@ class TokenTraits(Configurable):
         async def offer() -> Offer:
             return offer_of(await hub.lab_config(), await audiences.first())
 
-        service = AgentService(tokens, offer, self.agent_accounts)
-        return AgentSocket(Path(self.agent_socket), service.answer)
+        @cache
+        def service() -> AgentService:
+            from .agent.service import AgentService  # noqa: PLC0415 - when the first program asks
+
+            return AgentService(tokens, offer, self.agent_accounts)
+
+        async def answer(request: Request) -> bytes:
+            return await service().answer(request)
+
+        return AgentSocket(Path(self.agent_socket), answer)
 
 
 def offer_of(config: dict[str, Any], first: str | None) -> Offer:
@@ -196,6 +207,8 @@ def offer_of(config: dict[str, Any], first: str | None) -> Offer:
     first
         Name of the audience that is meant when a program names none.
     """
+    from .agent.service import Offer  # noqa: PLC0415 - as above
+
     identity = config.get("identity")
     issuer = identity.get("issuer") if isinstance(identity, dict) else None
     return Offer(str(issuer or ""), listed_in(config), first)

@@ -33,6 +33,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def bytecode() -> dict[str, str]:
+    """Return the environment, in which Python keeps what it compiles, as an installation does.
+
+    Where it may not, each start compiles all of JupyterLab and of the extension anew: two thirds of
+    what the extension's import seemed to take.
+    """
+    return {name: each for name, each in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @dataclass(frozen=True)
 class Start:
     """One start of JupyterLab.
@@ -85,7 +94,7 @@ def one_start(
         f"--ServerApp.root_dir={folder}",
         f"--ServerApp.jpserver_extensions={{'{extension}': {on}}}",
     ]
-    variables = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder), "HOME": str(folder)}
+    variables = {**bytecode(), "JUPYTER_CONFIG_DIR": str(folder), "HOME": str(folder)}
     begin = time.perf_counter()
     with subprocess.Popen(
         command,
@@ -121,7 +130,7 @@ def extension_seconds() -> float:
             *("--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={free_port()}"),
             f"--ServerApp.root_dir={folder}",
         ]
-        environment = {**os.environ, "JUPYTER_CONFIG_DIR": folder, "HOME": folder}
+        environment = {**bytecode(), "JUPYTER_CONFIG_DIR": folder, "HOME": folder}
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, env=environment, timeout=TIMEOUT
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.clock_hub import get_all
-from testbed.crowd import add_crowd
+from testbed.crowd import add_crowd, make_fresh
 from testbed.herd import busiest_second
 from testbed.iam_hub import start_hub
 
@@ -77,6 +77,17 @@ async def test_everybody_gets_a_new_token_in_turn_when_each_came_once_after_a_re
     moments = [call.time for call in hub.iam.calls("token")]
     assert len(moments) == count
     assert busiest_second(moments) <= 10
+
+
+async def test_no_call_is_made_when_the_hub_restarts_while_tokens_are_good(hub: Hub) -> None:
+    hub.stop()
+    crowd = add_crowd(hub, 40)
+    make_fresh(hub)
+    hub.start()
+    hub.iam.forget_calls()
+    for _ in range(2):
+        assert set(await get_all(f"{hub.url}/hub/api/user", crowd)) == {(200, "")}
+    assert hub.iam.calls() == []
 
 
 def refreshes(hub: Hub) -> int:

@@ -29,6 +29,9 @@ def login_app(provider: Provider) -> Flask:
     """Return the WSGI application of the login door."""
     app = Flask("af-iam-login", root_path=str(Path(__file__).parent), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
+    # a page elsewhere whose name now leads here (DNS rebinding) must not read or fill in the form
+    config = provider.config
+    app.config["TRUSTED_HOSTS"] = ["localhost", config.host, *filter(None, [config.login_host])]
     pages = Pages(provider)
     door, consent = _Door(provider, pages), Consent(provider, pages)
 

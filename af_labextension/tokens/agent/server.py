@@ -15,8 +15,6 @@ from af_labextension.errors import FileTrouble
 from af_labextension.owner_file import prepare_folder
 from af_labextension.repeating import Repeating
 
-from .messages import BadMessage, read_request
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
@@ -181,6 +179,8 @@ class AgentSocket:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one program; what is not of the protocol gets no answer."""
+        from .messages import BadMessage  # noqa: PLC0415 - not in each start
+
         try:
             await self._talk(reader, writer)
         except BadMessage as error:
@@ -197,6 +197,7 @@ class AgentSocket:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # with the first program that asks: most Labs never need the library of boxes
         from .boxes import KEY_SIZE, Conversation  # noqa: PLC0415
+        from .messages import read_request  # noqa: PLC0415
 
         async with asyncio.timeout(self._patience):
             conversation = Conversation()
@@ -223,6 +224,8 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
         gathered = (gathered + more).lstrip(b"\0")
         size = message_size(gathered)
     if gathered[size:].strip(b"\0"):
+        from .messages import BadMessage  # noqa: PLC0415
+
         raise BadMessage("more than one request")
     return gathered[:size]
 

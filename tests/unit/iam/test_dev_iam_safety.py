@@ -322,3 +322,19 @@ def test_refusal_is_a_page_of_ours(doors: Doors, method: str, path: str) -> None
     assert answer.status_code in {404, 405}
     assert "Development IAM" in answer.text
     assert ("Allow" in answer.headers) is (method == "PUT")
+
+
+# --- under which names it answers ---
+@pytest.mark.parametrize("path", ["/", "/login", "/authorize", "/device"])
+@pytest.mark.parametrize(
+    "name", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example"]
+)
+def test_pages_answer_under_no_name_of_somebody_else(doors: Doors, path: str, name: str) -> None:
+    answer = doors.browser().get(path, base_url=f"http://{name}:8080/")
+    assert answer.status_code == 400
+    assert "<form" not in answer.text
+
+
+def test_pages_answer_under_this_machines_own_names(doors: Doors) -> None:
+    for name in ("127.0.0.1", "localhost"):
+        assert doors.browser().get("/login", base_url=f"http://{name}:8080/").status_code == 200
