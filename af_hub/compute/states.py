@@ -87,7 +87,7 @@ class ClusterStates(ClusterProcesses):
             return
         running = [one.name for one in cluster.workers.values() if one.status == JobStatus.RUNNING]
         try:
-            message, idle = read_heartbeat(msg, self.engine(cluster).host, running)
+            message, idle = read_heartbeat(msg, self.engine(cluster).believes, running)
         except ValueError as error:
             raise PublicException(str(error)) from error
         await super().on_cluster_heartbeat(cluster_name, message)

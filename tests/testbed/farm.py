@@ -46,6 +46,10 @@ class Farm:
         self.violations: list[str] = []
         self.devices: dict[str, str] = {}
 
+    def believes(self, host: str) -> bool:
+        """Believe one."""
+        return host == self.host
+
     def folder(self, cluster: str) -> str:
         """Name a place."""
         return f"/farm/{cluster}"
