@@ -10,11 +10,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 MOST_NAMES = 200_000
 """Names of workers in one message; `closed_workers` grows as long as the scheduler lives."""
 _NAME = re.compile(r"[0-9a-f]{32}")
+_ADDRESS = re.compile(
+    r"(?P<scheme>[a-z]+)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\]):[0-9]{1,5}"
+)
 _ADDRESSES = {
     "scheduler_address": ("tls", False),
     "dashboard_address": ("http", True),
@@ -27,7 +30,7 @@ IDLE = "af_idle"
 
 
 def read_heartbeat(
-    message: object, host: str, running: Collection[str]
+    message: object, believed: Callable[[str], bool], running: Collection[str]
 ) -> tuple[dict[str, Any], float | None]:
     """Make a heartbeat fit for Gateway.
 
@@ -35,8 +38,8 @@ def read_heartbeat(
     ----------
     message
         As it came.
-    host
-        Where schedulers of this engine listen; addresses elsewhere are refused, or the gateway
+    believed
+        Tells whether a scheduler can be at a host; addresses elsewhere are refused, or the gateway
         would carry its owner's requests to any place that it can reach.
     running
         Workers that Gateway believes to be connected. One that the scheduler has lost without a
@@ -60,7 +63,7 @@ def read_heartbeat(
         raise ValueError("count must be a whole number from 0")
     read: dict[str, Any] = {"count": count}
     for field, (scheme, optional) in _ADDRESSES.items():
-        read[field] = _address(field, message.get(field), scheme, host, optional=optional)
+        read[field] = _address(field, message.get(field), scheme, believed, optional=optional)
     active, closing, closed = (
         _names(message, field) for field in ("active_workers", "closing_workers", "closed_workers")
     )
@@ -73,14 +76,15 @@ def read_heartbeat(
     return read, _idle(message.get(IDLE))
 
 
-def _address(field: str, value: object, scheme: str, host: str, *, optional: bool) -> str:
+def _address(
+    field: str, value: object, scheme: str, believed: Callable[[str], bool], *, optional: bool
+) -> str:
     if optional and value == "":
         return ""
-    if not isinstance(value, str) or not re.fullmatch(
-        rf"{scheme}://{re.escape(host)}:[0-9]{{1,5}}", value
-    ):
-        raise ValueError(f"{field} must be {scheme}://{host}:PORT")
-    return value
+    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found["scheme"] != scheme or not believed(found["host"]):
+        raise ValueError(f"{field} must be {scheme}://HOST:PORT of the cluster's own scheduler")
+    return found[0]
 
 
 def _names(message: dict[str, Any], field: str) -> set[str]:

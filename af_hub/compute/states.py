@@ -46,6 +46,7 @@ class ClusterStates(ClusterProcesses):
         self.audit = ClusterAudit(self.log)
         self.ledger = Ledger(self.settings.compute.quotas)
         self._idle_since: dict[str, float] = {}
+        self._busy_at: dict[str, float] = {}
         self._held: dict[str, str] = {}
         await super().setup(app)
 
@@ -86,16 +87,29 @@ class ClusterStates(ClusterProcesses):
             return
         running = [one.name for one in cluster.workers.values() if one.status == JobStatus.RUNNING]
         try:
-            message, idle = read_heartbeat(msg, self.engine(cluster).host, running)
+            message, idle = read_heartbeat(msg, self.engine(cluster).believes, running)
         except ValueError as error:
             self.log.warning("cluster %s: heartbeat refused: %s", cluster_name, error)
             raise PublicException(str(error)) from error
-        if idle == 0:
-            self._idle_since.pop(cluster_name, None)
-        elif idle is not None:
-            self._idle_since.setdefault(cluster_name, time.time() - idle)
         await super().on_cluster_heartbeat(cluster_name, message)
+        self._note_idle(cluster, idle)
         self.changed(cluster)
+
+    def _note_idle(self, cluster: Cluster, idle: float | None) -> None:
+        """Note since when there is no work; waiting for workers is no idleness."""
+        now, name = time.time(), cluster.name
+        active = cluster.active_workers()
+        waits = cluster.status != JobStatus.RUNNING or (
+            name not in self._held
+            and (
+                len(active) < cluster.count or any(one.status < JobStatus.RUNNING for one in active)
+            )
+        )
+        if waits or idle == 0:
+            self._busy_at[name] = now
+            self._idle_since.pop(name, None)
+        elif idle is not None and name not in self._idle_since:
+            self._idle_since[name] = max(now - idle, self._busy_at.get(name, 0))
 
     # --- states ---------------------------------------------------------------
 
@@ -127,8 +141,8 @@ class ClusterStates(ClusterProcesses):
             self.keeper.give_reason(cluster)
         await super().reconcile_cluster(cluster)
         if cluster.status >= JobStatus.STOPPED and self.ledger.close(cluster.name):
-            self._idle_since.pop(cluster.name, None)
-            self._held.pop(cluster.name, None)
+            for noted in (self._idle_since, self._busy_at, self._held):
+                noted.pop(cluster.name, None)
             seconds = (timestamp() - cluster.start_time) / 1000
             self.audit.was_ended(cluster, cluster.state.get("why", "failed"), seconds)
             self._try_held()

@@ -239,3 +239,29 @@ async def test_workers_start_by_themselves_when_room_appears(
     await backend.on_cluster_heartbeat(names[2], says(names[2], 7))
     await until(lambda: backend.held(clusters[2]) is None)
     await stop_farm(backend, runner)
+
+
+async def test_a_worker_is_replaced_when_its_process_went_without_a_word(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
+    draw = random.Random(2)  # noqa: S311  not for secrets
+    farm = Farm(COMPUTE, draw, 0)
+    backend, runner = await start_farm(folder, farm, monkeypatch)
+    cluster = await backend.create(user_of(0), {}, {"mode": "fixed", "workers": 0})
+    farm.owners[cluster.name] = "u0", "/g0", Amount(workers=1, cores=1, memory=GIB)
+    await until(lambda: cluster.status >= JobStatus.SUBMITTED)
+    says = {**heartbeat(draw, backend, cluster.name), "count": 2, "closed_workers": []}
+    await backend.on_cluster_heartbeat(cluster.name, says)
+    await until(lambda: len(farm.living) == 2)
+    await until(lambda: all(w.status == JobStatus.SUBMITTED for w in cluster.workers.values()))
+    says["active_workers"] = list(farm.living)
+    await backend.on_cluster_heartbeat(cluster.name, says)
+    lost = says["active_workers"][0]
+    del farm.living[lost]
+    await until(lambda: len(farm.living) == 2)
+    assert cluster.workers[lost].status == JobStatus.FAILED
+    # and what no record knows is ended
+    farm.living["f" * 32] = cluster.name
+    await until(lambda: "f" * 32 not in farm.living)
+    await stop_farm(backend, runner)

@@ -41,6 +41,84 @@ print(json.dumps({
 client.close()
 """
 
+BUSY = """
+import sys, time
+from dask_gateway import Gateway
+
+cluster = Gateway().connect(sys.argv[1])
+client = cluster.get_client()
+tasks, seconds = int(sys.argv[2]), float(sys.argv[3])
+
+def work(number):
+    time.sleep(seconds)
+    return number
+
+futures = client.map(work, range(tasks))
+print("begun", flush=True)
+assert sum(client.gather(futures)) == sum(range(tasks))
+print("done", flush=True)
+client.close()
+"""
+
+
+FORGET = """
+import sys
+from dask_gateway import Gateway
+from distributed import fire_and_forget
+
+client = Gateway().connect(sys.argv[1]).get_client()
+
+def work(number, path):
+    import time
+    time.sleep(0.2)
+    with open(path, "a") as file:
+        file.write(".")
+
+fire_and_forget(client.map(work, range(20000), path=sys.argv[2]))
+client.close()
+"""
+"""Tasks that go on without their client."""
+
+
+def compute_on(environment: dict[str, str], home: Path, cluster: str, progress: Path) -> None:
+    """Let a cluster compute for long; it writes a dot into a file for each task."""
+    subprocess.run(
+        [sys.executable, "-c", FORGET, cluster, str(progress)],
+        env=environment_of(home, environment),
+        check=True,
+        timeout=90,
+    )
+
+
+def environment_of(home: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Return the whole environment of a notebook."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
+        **environment,
+    }
+
+
+def start_busy_client(
+    environment: dict[str, str], home: Path, cluster: str, tasks: int, seconds: float
+) -> subprocess.Popen[str]:
+    """Start a notebook that computes so many tasks of a length; it says when they have begun."""
+    busy = subprocess.Popen(
+        [sys.executable, "-c", BUSY, cluster, str(tasks), str(seconds)],
+        env=environment_of(home, environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert busy.stdout is not None
+    said = []
+    for line in busy.stdout:
+        said.append(line)
+        if line == "begun\n":
+            return busy
+    raise AssertionError("".join(said))
+
 
 def run_client(
     environment: dict[str, str], home: Path, cluster: str, workers: int, *urls: str
@@ -67,12 +145,7 @@ def run_client(
     """
     done = subprocess.run(
         [sys.executable, "-c", CLIENT, cluster, str(workers), *urls],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
-            **environment,
-        },
+        env=environment_of(home, environment),
         capture_output=True,
         text=True,
         timeout=90,

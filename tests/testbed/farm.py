@@ -46,6 +46,10 @@ class Farm:
         self.violations: list[str] = []
         self.devices: dict[str, str] = {}
 
+    def believes(self, host: str) -> bool:
+        """Believe one."""
+        return host == self.host
+
     def folder(self, cluster: str) -> str:
         """Name a place."""
         return f"/farm/{cluster}"
@@ -89,8 +93,8 @@ class Farm:
             self.devices.pop(device, None)
 
     async def alive(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
-        """Say yes."""
-        return [True for _ in states]
+        """Say what is remembered; schedulers never die."""
+        return [state["job"] in self.living or state["job"] in self.owners for state in states]
 
     async def end_unknown(self, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         """End what nobody knows."""

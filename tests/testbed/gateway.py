@@ -32,6 +32,7 @@ from af_hub.embedded.layout import Layout
 from af_hub.embedded.proxy import proxy_folder, proxy_part
 from af_hub.embedded.wiring import Ports, Wiring
 from af_hub.facility import load
+from testbed.dask_client import start_busy_client
 from testbed.iam import free_ports
 from testbed.require import require
 
@@ -55,6 +56,7 @@ compute:
   types:
     - name: local
       title: This machine
+      site: machine room
       backend: local
       worker: {{cores: {{default: 1, min: 1, max: 2}}, memory: {{default: 600M, min: 512M, max: 2G}}}}
       scale: {{default: 0, max: 4}}
@@ -69,6 +71,23 @@ compute:
       title: Ends soon
       backend: local
       lifetime: {{idle: 30m, max: 3s}}
+    - name: lazy
+      title: Ends when idle
+      backend: local
+      lifetime: {{idle: 5s, max: 24h}}
+      images:
+        default: own
+        choices: [{{name: own, title: Ours}}, {{name: lost, environment: /nowhere}}]
+    - name: away
+      title: Cannot be had
+      backend: local
+      images: {{default: lost, choices: [{{name: lost, title: Lost, environment: /nowhere}}]}}
+    - name: mine
+      title: In this Lab
+      backend: in-lab
+  quotas:
+    user: {{clusters: 8}}
+    groups: {{/atlas: {{workers: 2, cores: 3, memory: 4G}}}}
 """
 
 HUB = """
@@ -106,12 +125,14 @@ c.JupyterHub.custom_scopes = {{"custom:af:token:dask-gateway": {{"description": 
 c.JupyterHub.services = [
     {{"name": "dask-gateway", "url": {gateway_url!r}, "api_token": {gateway_token!r}}},
     {{"name": "tests", "api_token": {tests_token!r}, "admin": True}},
+    {{"name": "metrics", "api_token": {metrics_token!r}}},
 ]
 c.JupyterHub.load_groups = {{"/cms": {{"users": ["alice"]}}, "/atlas": {{"users": ["carol"]}}}}
 own = ["access:services!service=dask-gateway"]
 c.JupyterHub.load_roles = [
     {{"name": "user", "scopes": ["self", *own]}},
     {{"name": "tests", "scopes": ["admin:users", "tokens", *own], "services": ["tests"]}},
+    {{"name": "metrics", "scopes": ["read:metrics"], "services": ["metrics"]}},
     {{"name": "broker", "scopes": ["custom:af:token:dask-gateway"], "services": ["dask-gateway"]}},
 ]
 """
@@ -120,6 +141,27 @@ TESTS = str(Path(__file__).parents[1])
 """Where programs find this package."""
 
 TESTS_TOKEN = "only-for-tests-" + "0" * 32
+METRICS_TOKEN = "only-for-metrics-" + "0" * 32
+
+
+@dataclass
+class Stream:
+    """Server-sent events of one connection; the connection's time-out ends a wait."""
+
+    answer: Any
+
+    def until(self, what: Callable[[Any], bool]) -> Any:
+        """Read events until one is as described; return its data."""
+        data, end = None, time.monotonic() + 60
+        # comments come in silence: the loop turns
+        for line in self.answer:
+            if line.startswith(b"data: "):
+                data = json.loads(line[6:])
+                if what(data):
+                    return data
+            if time.monotonic() > end:
+                break
+        raise AssertionError(f"the stream ended, or has stayed at {data}")
 
 
 @dataclass
@@ -207,6 +249,39 @@ class Testbed:
         except TimeoutError:
             pytest.fail(f"the cluster stays {last}\n{self.logs()}")
         return last
+
+    def environment(self, user: str) -> dict[str, str]:
+        """Return what a user's Lab has for Dask."""
+        return {
+            "JUPYTERHUB_API_TOKEN": self.token(user),
+            "DASK_GATEWAY__ADDRESS": self.address,
+            "DASK_GATEWAY__PROXY_ADDRESS": self.wiring.gateway_proxy_url,
+        }
+
+    @contextmanager
+    def computing(
+        self, user: str, cluster: str, tasks: int, seconds: float
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Compute in a notebook's process; it is ended at the end."""
+        home = self.wiring.layout.root
+        busy = start_busy_client(self.environment(user), home, cluster, tasks, seconds)
+        try:
+            yield busy
+        finally:
+            busy.kill()
+            busy.communicate()
+
+    @contextmanager
+    def listening(self, user: str) -> Iterator[Stream]:
+        """Listen to a user's events."""
+        request = urllib.request.Request(
+            f"{self.address}/api/v1/af/events",
+            headers={"Authorization": f"jupyterhub {self.token(user)}"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=40) as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream"
+            yield Stream(answer)
 
     def folder(self, cluster: str) -> Path:
         """Return the folder of a cluster."""
@@ -313,6 +388,7 @@ def _hub(wiring: Wiring) -> Part:
             gateway_url=wiring.gateway_url,
             gateway_token=secret(secrets.GATEWAY_API_TOKEN),
             tests_token=TESTS_TOKEN,
+            metrics_token=METRICS_TOKEN,
         )
     )
     # the real part's command and probe, with this configuration

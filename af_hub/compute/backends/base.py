@@ -30,7 +30,14 @@ class Engine(Protocol):
     """
 
     host: str
-    """Address that schedulers and workers listen at; a scheduler that names another is ignored."""
+    """Address that schedulers and workers are told to listen at."""
+
+    def believes(self, host: str) -> bool:
+        """Tell whether a scheduler can be at this host, as it says of itself.
+
+        The gateway sends requests there, and schedulers run their owners' code: say no to all but
+        the places where you start schedulers.
+        """
 
     def folder(self, cluster: str) -> str:
         """Return where the files of a cluster lie, as its own processes see it."""

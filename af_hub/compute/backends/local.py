@@ -69,6 +69,10 @@ class LocalEngine:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def believes(self, host: str) -> bool:
+        """Believe schedulers of this machine."""
+        return host == self.host
+
     def folder(self, cluster: str) -> str:
         """Return the folder of a cluster."""
         return str(self._folder(cluster))

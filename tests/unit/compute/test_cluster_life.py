@@ -28,6 +28,11 @@ GOOD: dict[str, Any] = {
 }
 
 
+def here(host: str) -> bool:
+    """Believe in this machine."""
+    return host == "127.0.0.1"
+
+
 def test_the_first_limit_counts_when_a_cluster_has_two() -> None:
     assert end_of(0, None, idle=10, longest=0) is None
     assert end_of(0, None, idle=10, longest=100) == end_of(0, 95, idle=10, longest=100)
@@ -67,14 +72,14 @@ def test_a_failure_has_its_reason_when_nobody_gave_one(
 
 
 def test_a_heartbeat_is_taken_when_it_makes_sense() -> None:
-    message, idle = read_heartbeat(GOOD, "127.0.0.1", ())
+    message, idle = read_heartbeat(GOOD, here, ())
     assert idle == 12.5
     assert "af_idle" not in message
     assert message == {name: value for name, value in GOOD.items() if name != "af_idle"}
 
 
 def test_a_worker_is_closed_when_its_scheduler_says_nothing_of_it() -> None:
-    message, _ = read_heartbeat(GOOD, "127.0.0.1", (A, C))
+    message, _ = read_heartbeat(GOOD, here, (A, C))
     assert message["closed_workers"] == [B, C]
 
 
@@ -102,12 +107,12 @@ def test_a_worker_is_closed_when_its_scheduler_says_nothing_of_it() -> None:
 )
 def test_a_heartbeat_is_refused_when_a_field_makes_no_sense(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
-        read_heartbeat({**GOOD, field: value}, "127.0.0.1", ())
+        read_heartbeat({**GOOD, field: value}, here, ())
 
 
 @pytest.mark.parametrize("idle", [-1, "1", True, float("nan"), float("inf"), None, [], 1e12])
 def test_idleness_is_unknown_when_it_makes_no_sense(idle: object) -> None:
-    assert read_heartbeat({**GOOD, "af_idle": idle}, "127.0.0.1", ())[1] is None
+    assert read_heartbeat({**GOOD, "af_idle": idle}, here, ())[1] is None
 
 
 ANYTHING = st.recursive(
@@ -123,7 +128,7 @@ def test_nothing_but_a_value_error_is_raised_when_a_scheduler_says_anything(
 ) -> None:
     for said in (message, {**GOOD, field: message}):
         try:
-            read, _ = read_heartbeat(said, "127.0.0.1", ())
+            read, _ = read_heartbeat(said, here, ())
         except ValueError:
             continue
         json.dumps(read)
