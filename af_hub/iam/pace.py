@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
@@ -25,14 +26,24 @@ PATIENCE: Final = 2.0
 """Seconds that a request waits for its turn; beyond that it does without. Twice that where calls
 take longer than they should."""
 
-UNDER_WAY: Final = 10
-"""Turns at a time. More would wait for `af_hub.iam.window` in a second queue."""
-
 OUTAGE_FAILURES: Final = 3
 """Failures in a row after which the provider counts as away."""
 
 OUTAGE_PAUSE: Final = 5.0
 """Seconds between two tries while it is away."""
+
+
+def places(rate: float) -> int:
+    """Return how many calls any second may see, and how many turns there are at a time.
+
+    More turns would only wait for `af_hub.iam.window` in a second queue.
+
+    Parameters
+    ----------
+    rate
+        Calls per second.
+    """
+    return math.ceil(rate) + BURST
 
 
 class Pace:
@@ -49,7 +60,7 @@ class Pace:
     """
 
     def __init__(self, rate: float = RATE) -> None:
-        self._interval = 1.0 / rate
+        self._interval, self._places = 1.0 / rate, places(rate)
         self._ready, self._counted_at = float(BURST), time.monotonic()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -113,7 +124,7 @@ class Pace:
         now = time.monotonic()
         grown = (now - self._counted_at) / self._interval
         self._ready, self._counted_at = min(float(BURST), self._ready + grown), now
-        while self._waiting and self._ready >= 1 and self._under_way < UNDER_WAY:
+        while self._waiting and self._ready >= 1 and self._under_way < self._places:
             first = self._waiting.popleft()
             if not first.done():
                 self._ready -= 1
@@ -122,7 +133,7 @@ class Pace:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._waiting and self._under_way < UNDER_WAY:
+        if self._waiting and self._under_way < self._places:
             wait = (1.0 - self._ready) * self._interval
             self._timer = asyncio.get_running_loop().call_later(wait, self._give)
 

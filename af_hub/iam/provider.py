@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from traitlets import Float, default
 from af_hub.errors import IAMUnavailable
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
-from af_hub.iam.pace import BURST, RATE
+from af_hub.iam.pace import RATE, places
 from af_hub.iam.reader import LoginReader
 from af_hub.iam.tokens import TokenEndpoint
 from af_hub.iam.traits import IAMTraits
@@ -62,7 +61,7 @@ class Provider(IAMTraits):
         return IAMHttp(
             self.ca_file,
             verify=self.validate_server_cert,
-            places=math.ceil(self.max_calls_per_second) + BURST,
+            places=places(self.max_calls_per_second),
         )
 
     @cached_property

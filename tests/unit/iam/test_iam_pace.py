@@ -9,7 +9,7 @@ import pytest
 
 from af_hub.errors import IAMUnavailable, SessionOver
 from af_hub.iam import pace as module
-from af_hub.iam.pace import BURST, OUTAGE_FAILURES, OUTAGE_PAUSE, PATIENCE, UNDER_WAY, Pace
+from af_hub.iam.pace import BURST, OUTAGE_FAILURES, OUTAGE_PAUSE, PATIENCE, Pace, places
 
 AWAY = IAMUnavailable("iam-unreachable", "away")
 
@@ -118,40 +118,42 @@ async def test_who_has_waited_longest_is_next() -> None:
     assert order == list(range(30))
 
 
-async def test_no_more_turns_are_given_than_calls_may_be_under_way() -> None:
-    pace, gate = Pace(rate=1000), asyncio.Event()
-    begun = 0
+async def hold(pace: Pace, begun: asyncio.Queue[None], gate: asyncio.Event) -> None:
+    """Make a call that lasts until the gate opens."""
+    async with pace.turn():
+        begun.put_nowait(None)
+        await gate.wait()
 
-    async def call() -> None:
-        nonlocal begun
-        async with pace.turn():
-            begun += 1
-            await gate.wait()
 
-    calls = [asyncio.create_task(call()) for _ in range(UNDER_WAY + 3)]
-    await asyncio.sleep(0.2)
-    assert begun == UNDER_WAY
+async def test_no_more_turns_are_given_than_calls_may_be_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 60.0)
+    pace, begun, gate, most = Pace(rate=40), asyncio.Queue[None](), asyncio.Event(), places(40)
+    calls = [asyncio.create_task(hold(pace, begun, gate)) for _ in range(most + 3)]
+    for _ in range(most):
+        await begun.get()
+    await asyncio.sleep(0.3)
+    assert begun.empty()
     calls[-1].cancel()  # who does not wait any more
     calls[0].cancel()  # who has a turn
-    await asyncio.sleep(0.05)
-    assert begun == UNDER_WAY + 1
+    await begun.get()
+    await asyncio.sleep(0.3)
+    assert begun.empty()
     gate.set()
     await asyncio.gather(*calls, return_exceptions=True)
-    assert begun == UNDER_WAY + 2
+    assert begun.qsize() == 1
 
 
 async def test_nobody_waits_long_for_a_turn_when_the_provider_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pace, begun, gate = Pace(rate=40), asyncio.Queue[None](), asyncio.Event()
+    hanging = []
+    for _ in range(places(40)):
+        hanging.append(asyncio.create_task(hold(pace, begun, gate)))
+        await begun.get()
     monkeypatch.setattr(module, "PATIENCE", 0.1)
-    pace, gate = Pace(rate=1000), asyncio.Event()
-
-    async def call() -> None:
-        async with pace.turn():
-            await gate.wait()
-
-    hanging = [asyncio.create_task(call()) for _ in range(UNDER_WAY)]
-    await asyncio.sleep(0.05)
     assert await asyncio.gather(*(outcome(pace) for _ in range(5))) == ["iam-busy"] * 5
     gate.set()
     await asyncio.gather(*hanging)

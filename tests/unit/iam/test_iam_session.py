@@ -13,7 +13,7 @@ import pytest
 from af_hub.errors import IAMUnavailable, IdentityError, SessionOver
 from af_hub.iam.discovery import Issuer
 from af_hub.iam.http import IAMHttp
-from af_hub.iam.pace import UNDER_WAY
+from af_hub.iam.pace import RATE, places
 from af_hub.iam.reader import LoginReader
 from af_hub.iam.session import Login, Sessions, pin_of
 from af_hub.iam.tokens import TokenAnswer, TokenEndpoint
@@ -280,7 +280,7 @@ async def test_narrowing_by_refresh_is_refused_when_it_would_end_other_tokens(ow
 async def test_narrowing_waits_for_its_turn_when_many_want_it(own_iam: IAM) -> None:
     user, sessions = user_of(own_iam), sessions_of(own_iam)
     async with AsyncExitStack() as stack:
-        for _ in range(UNDER_WAY):
+        for _ in range(places(RATE)):
             await stack.enter_async_context(sessions.pace.turn())
         ask = asyncio.create_task(sessions.narrowed(user, audience="https://s", scope=""))
         before = grants(own_iam)
