@@ -145,9 +145,9 @@ class TokenRelay(SchedulerPlugin):
         self._token = token
         self._number += 1
         number = self._number
-        own = self._file.write(token)
         workers = list(self._scheduler.workers)
         asked = [one for one in workers if self._send(one)]
+        own = self._file.write(token)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._until_answered(asked, number), PATIENCE)
         said = [own, *(self._answer(one, number) for one in asked)]

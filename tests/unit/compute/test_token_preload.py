@@ -92,14 +92,24 @@ async def test_nothing_is_kept_or_sent_when_a_way_in_is_plain(tmp_path: Path) ->
             assert written(tmp_path) == []
 
 
-async def test_a_late_worker_gets_nothing_when_a_plain_way_in_was_opened_meanwhile(
-    tmp_path: Path,
+async def test_nothing_is_sent_to_a_late_worker_when_a_plain_way_in_was_opened_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with scheduler(tmp_path / "s", "tls") as (running, relay):
         await relay.give("secret")
         await _listen(running, "tcp")
+        sent: list[str] = []
+        plain_send = running.worker_send
+
+        def send(to: str, message: dict[str, Any]) -> None:
+            sent.append(message["op"])
+            plain_send(to, message)
+
+        monkeypatch.setattr(running, "worker_send", send)
         async with worker(tmp_path / "a", running.listeners[1].contact_address) as late:
             await _round_trip(running, late)
+            assert "af-test" in sent
+            assert token_preload.GIVE not in sent
             assert written(tmp_path / "a") == []
 
 
