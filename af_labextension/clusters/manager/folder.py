@@ -142,6 +142,7 @@ class Folder:
             "ends_at": None,
             "ends_why": None,
             "warning": None,
+            "private": {},
         }
         with suppress(OSError):
             self.write(buried)

@@ -144,6 +144,7 @@ class Holder:
         self._state["private"] |= {
             "address": self._job.held.address,
             "dashboard": self._job.held.dashboard,
+            "dashboard_token": self._job.held.dashboard_token,
         }
         while True:
             try:
@@ -210,7 +211,7 @@ class Holder:
         if reason is None:
             self._job.folder.forget(self._id)
             return
-        self._state["private"].pop("dashboard", None)
+        self._state["private"] = {}
         self._say(
             state=state,
             reason=reason,
