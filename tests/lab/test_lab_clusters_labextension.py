@@ -98,10 +98,12 @@ async def test_its_calls_are_answered(start_lab: StartLab, dask_config: None) ->
 async def _connected(address: str) -> Any:
     """Connect as ``Client("tls://…")`` in a notebook does: the Lab named the security loader."""
     import dask
+
     from af_labextension.clusters.code import security_for
 
     with dask.config.set({"distributed.client.security-loader": _name(security_for)}):
-        return await Client(address, asynchronous=True)
+        connect: Any = Client
+        return await connect(address, asynchronous=True)
 
 
 def _name(function: Any) -> str:
@@ -126,7 +128,7 @@ async def test_its_own_server_part_answers_where_it_is_loaded(
     module._jupyter_server_extension_points = lambda: [  # type: ignore[attr-defined]
         {"module": "dask_labextension"}
     ]
-    module._load_jupyter_server_extension = lambda server: None  # type: ignore[attr-defined]
+    module._load_jupyter_server_extension = print  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "dask_labextension", module)
     lab = await start_lab(None, _extensions={"dask_labextension": True})
     assert (await ask(lab, "GET", "dask/clusters"))[0] == 404

@@ -110,7 +110,8 @@ async def tab(lab: LabServer) -> AsyncIterator[asyncio.Queue[dict[str, Any]]]:
     head = f"GET {path}af/events HTTP/1.0\r\nAuthorization: token {LAB_TOKEN}\r\n\r\n"
     writer.write(head.encode())
     answer = await reader.readuntil(b"\r\n\r\n")
-    assert b" 200 " in answer and b"text/event-stream" in answer, answer
+    assert b" 200 " in answer, answer
+    assert b"text/event-stream" in answer
 
     async def read() -> None:
         events = Reader()
@@ -143,10 +144,7 @@ def processes(cluster: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if (
-                process.environ().get(MARK) == cluster
-                and process.status() != psutil.STATUS_ZOMBIE
-            ):
+            if process.environ().get(MARK) == cluster and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 

@@ -8,8 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -36,6 +35,9 @@ from af_labextension.clusters.manager.sockets import listen
 from af_labextension.clusters.manager.times import Lifetime
 from af_labextension.clusters.model import cut_logs
 from af_labextension.clusters.sse import LARGEST, Event, Reader, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PLAN = Plan("here", "Here", "", "m:C", [], {"key": "v"}, {}, {"mode": "fixed", "workers": 2})
 
@@ -123,7 +125,9 @@ def test_only_what_carries_the_mark_is_ended() -> None:
         other.kill()
 
 
-@pytest.mark.parametrize("name", ["../etc/passwd", "lab-x", "", "lab-" + "g" * 32, "lab-" + "A" * 32])
+@pytest.mark.parametrize(
+    "name", ["../etc/passwd", "lab-x", "", "lab-" + "g" * 32, "lab-" + "A" * 32]
+)
 def test_no_file_is_read_whose_name_is_no_id(tmp_path: Path, name: str) -> None:
     assert Folder(tmp_path).read(name) is None
 
