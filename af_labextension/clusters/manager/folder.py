@@ -159,8 +159,9 @@ class Folder:
         return [name[:-5] for name in names if name.endswith(".json") and ID.fullmatch(name[:-5])]
 
     def clusters(self) -> list[dict[str, Any]]:
-        """Return all clusters as they are now."""
-        return [state for one in self.ids() if (state := self.look(one)) is not None]
+        """Return all clusters as they are now, the oldest first."""
+        found = [state for one in self.ids() if (state := self.look(one)) is not None]
+        return sorted(found, key=lambda state: state["created_at"])
 
     def forget(self, cluster: str) -> None:
         """Remove what is written down of a cluster."""
