@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from distributed import Client
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from af_labextension.clusters.manager.folder import Folder
@@ -100,7 +100,7 @@ async def test_other_users_of_the_machine_reach_nothing(start_lab: StartLab) -> 
     assert len(ports) >= 4
     for port in ports:
         for page in pages:
-            with suppress(OSError):  # TLS, which hangs up on HTTP
+            with suppress(OSError, HTTPClientError):  # TLS, which hangs up on HTTP
                 url = f"http://127.0.0.1:{port}{page}"
                 found = await lab.client.fetch(url, raise_error=False)
                 assert found.code in {403, 404, 599}, (port, page)

@@ -14,6 +14,7 @@ from tornado.websocket import websocket_connect
 from af_labextension.clusters.names import CLUSTERS
 from testbed import lab_hub as lab_hub_module
 from testbed import lab_server as lab_server_module
+from testbed.lab_clusters import hears, tab
 from testbed.lab_hub import lab_config
 from testbed.lab_server import LAB_TOKEN
 
@@ -83,6 +84,25 @@ async def test_a_cluster_is_made_shown_and_ended_when_the_panel_asks(lab: LabSer
     assert (await ask(lab, "DELETE", f"/{cluster}"))[0] == 204
     status, answer = await ask(lab, "GET", f"/{'0' * 32}")
     assert (status, answer["code"]) == (404, "no-cluster")
+
+
+async def test_tabs_hear_of_a_cluster_from_its_start_to_its_end(lab: LabServer) -> None:
+    async with tab(lab) as one, tab(lab) as other:
+        for told in (one, other):
+            found = await hears(told, bool)
+            assert (found["clusters"], found["problem"]) == ([], None)
+        cluster = await made(lab)
+        for told in (one, other):
+            await hears(
+                told,
+                lambda found: (
+                    [(each["id"], each["state"], each["backend"]) for each in found["clusters"]]
+                    == [(cluster, "running", "gateway")]
+                ),
+            )
+        await ask(lab, "DELETE", f"/{cluster}")
+        for told in (one, other):
+            await hears(told, lambda found: not found["clusters"])
 
 
 async def test_a_dashboard_opens_by_its_ticket_only(lab: LabServer) -> None:
