@@ -152,6 +152,7 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
         self._agent = self.make_agent(self._hub, self._audiences, self._tokens)
         self._clusters = self.make_clusters(self._hub, self.serverapp)
         self._events = Broadcast(self._clusters)
+        self._telling: asyncio.Task[None] | None = None
         os.environ.update(kernel_environment(self._clusters))
         self.settings.update(
             {
@@ -226,7 +227,9 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
             self._terminal.start()
         if self._agent is not None:
             self._agent.start()
-        self._telling = asyncio.create_task(self._clusters.lab.tell_kernels())
+        if self._keeper is not None or self._files is not None or self._hub is None:
+            # those have the hub asked what it offers, in any case
+            self._telling = asyncio.create_task(self._clusters.lab.tell_kernels())
 
     async def stop_extension(self) -> None:
         """Stop what runs in the background."""
@@ -238,8 +241,9 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
             await self._terminal.stop()
         if self._files is not None:
             await self._files.stop()
-        self._telling.cancel()
-        await asyncio.gather(self._telling, return_exceptions=True)
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
         await self._events.stop()
         await self._clusters.stop()
         await self._sources.close()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from af_labextension.errors import LabError, NotAnswering, Refused
@@ -15,9 +13,9 @@ from .kernel_types import KernelTypes
 from .kinds_from import from_dask, from_hub
 from .manager import caller
 from .manager.folder import LIVE, MARK, Folder, public
-from .manager.launch import command
 from .manager.proc import kill_marked
 from .manager.starter import start
+from .python import KernelPython, missing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,12 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DESCRIBED_FOR = 60.0
-"""Seconds for which what the kernel's Python has is taken from memory."""
-
-DESCRIBE_LIMIT = 30.0
-"""Seconds for the kernel's Python to tell what it has; 0.3 on a quiet machine."""
-
 
 class LabClusters:
     """Clusters inside the user's server.
@@ -44,7 +36,7 @@ class LabClusters:
     folder, sockets
         Where they are written down, and where their processes listen.
     python
-        Gives the Python that runs them.
+        Runs them.
     machine
         What they may have together.
     most
@@ -62,7 +54,7 @@ class LabClusters:
         folder: Folder,
         sockets: Path,
         *,
-        python: Callable[[], str],
+        python: KernelPython,
         machine: Machine,
         most: int = 4,
         kinds: tuple[Kind, ...] = (),
@@ -77,22 +69,19 @@ class LabClusters:
         self._most = most
         self._kinds = kinds
         self._lab_config = lab_config
-        self._described: dict[str, Any] | None = None
-        self._described_until = 0.0
-        self._describing: asyncio.Task[None] | None = None
         self._creating = asyncio.Lock()
 
     @property
     def python(self) -> str:
         """Python that runs clusters."""
-        return self._python()
+        return self._python.path
 
     # --- types ----------------------------------------------------------------
 
     async def kinds(self) -> list[Kind]:
         """Return the types, each name once: the hub's, the Lab's, the user's own."""
         found = [*await self._hub_kinds(), *self._kinds]
-        if configured := from_dask((await self._python_has()).get("configured")):
+        if configured := from_dask((await self._python.has()).get("configured")):
             found.append(configured)
         by_name: dict[str, Kind] = {}
         for kind in found:
@@ -102,7 +91,7 @@ class LabClusters:
     async def tell_kernels(self) -> None:
         """Write down for kernels which types there are; a folder that is full is no trouble here."""
         kinds = (*await self._hub_kinds(), *self._kinds)
-        told = KernelTypes(self.folder, self._sockets, self._python(), self._most, kinds)
+        told = KernelTypes(self.folder, self._sockets, self._python.path, self._most, kinds)
         try:
             await asyncio.to_thread(told.write)
         except OSError as error:
@@ -121,12 +110,12 @@ class LabClusters:
 
     async def types(self) -> list[dict[str, Any]]:
         """Return the types as the browser sees them."""
-        has = await self._python_has()
+        has = await self._python.has()
         await self.tell_kernels()
         found = []
         for kind in await self.kinds():
             fitted = kind.fitted(self.machine)
-            reason = fitted.too_large or _missing(has, kind)
+            reason = fitted.too_large or missing(has, kind)
             found.append(
                 {
                     "name": kind.name,
@@ -140,43 +129,6 @@ class LabClusters:
                 }
             )
         return found
-
-    async def _python_has(self) -> dict[str, Any]:
-        """Return what the kernel's Python has; an answer of more than a minute ago is renewed."""
-        if self._describing is None and time.monotonic() > self._described_until:
-            self._describing = asyncio.create_task(self._renew())
-        if self._described is None and self._describing is not None:
-            await asyncio.shield(self._describing)
-        return self._described or {}
-
-    async def _renew(self) -> None:
-        try:
-            self._described = await self._describe()
-        finally:
-            self._described_until = time.monotonic() + DESCRIBED_FOR
-            self._describing = None
-
-    async def _describe(self) -> dict[str, Any]:
-        process: asyncio.subprocess.Process | None = None
-        try:
-            async with asyncio.timeout(DESCRIBE_LIMIT):
-                process = await asyncio.create_subprocess_exec(
-                    *command(self._python(), "describe"),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.DEVNULL,
-                )
-                told, _ = await process.communicate()
-            # imports may print before
-            found = json.loads(told.splitlines()[-1])
-        except (OSError, TimeoutError, ValueError, IndexError) as error:
-            log.warning("the kernel's Python: %s %s", type(error).__name__, error)
-            return {"problem": type(error).__name__}
-        finally:
-            if process is not None and process.returncode is None:
-                process.kill()
-                await process.wait()
-        return dict(found)
 
     # --- clusters -------------------------------------------------------------
 
@@ -212,7 +164,7 @@ class LabClusters:
             ``too-many``, ``type-unavailable``.
         """
         fitted = kind.fitted(self.machine)
-        reason = fitted.too_large or _missing(await self._python_has(), kind)
+        reason = fitted.too_large or missing(await self._python.has(), kind)
         if reason is not None:
             raise Refused("type-unavailable", f"type: {reason}", status=409)
         plan = kind.plan(options, scale, self.machine)
@@ -238,7 +190,7 @@ class LabClusters:
 
         try:
             return await asyncio.to_thread(
-                start, self._python(), self.folder, self._sockets, plan, ended
+                start, self._python.path, self.folder, self._sockets, plan, ended
             )
         except OSError as error:
             raise Refused(
@@ -289,9 +241,7 @@ class LabClusters:
 
     async def close_connections(self) -> None:
         """Let go of what is under way here; the clusters go on."""
-        if self._describing is not None:
-            self._describing.cancel()
-            await asyncio.gather(self._describing, return_exceptions=True)
+        await self._python.close()
 
     async def logs(self, cluster: str) -> dict[str, str]:
         """Return logs by name; of a cluster that is over, what its process wrote.
@@ -332,15 +282,3 @@ class LabClusters:
                 "The cluster's process does not answer. Try again in a moment.",
                 detail=str(error),
             ) from error
-
-
-def _missing(has: dict[str, Any], kind: Kind) -> str | None:
-    """Say what the kernel's Python lacks for a type."""
-    if not has.get("distributed"):
-        return "The kernel's Python has no package distributed."
-    if kind.is_local and not has.get("cryptography"):
-        return (
-            "The kernel's Python has no package cryptography, without which other users of this"
-            " machine could use your cluster."
-        )
-    return None

@@ -182,10 +182,11 @@ class Clusters:
             gateway = self._gateway()
             return gateway.pages, await gateway.dashboard(cluster)
         state = await self.lab.find(cluster)
-        url = str(state["private"].get("dashboard") or "")
+        private = state["private"]
+        url, token = str(private.get("dashboard") or ""), private.get("dashboard_token")
         if not url.startswith(("http://", "https://")):
             raise Refused("no-dashboard", "This cluster has no dashboard.", status=404)
-        return self.own_pages, Target(url)
+        return self.own_pages, Target(url, {"Authorization": f"token {token}"} if token else {})
 
     def _gateway(self) -> Gateway:
         if self.gateway is None:

@@ -17,6 +17,7 @@ from .kernel_types import KernelTypes
 from .kinds_from import from_trait
 from .machine import this_server
 from .manager.folder import Folder
+from .python import KernelPython
 from .service import Clusters
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class ClusterTraits(Configurable):
         lab = LabClusters(
             Folder(Path(folder)),
             Path(runtime),
-            python=python,
+            python=KernelPython(python),
             machine=this_server(os.environ),
             most=self.in_lab_most,
             kinds=tuple(from_trait(entry) for entry in self.in_lab_types),

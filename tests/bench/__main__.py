@@ -14,6 +14,7 @@ NAMES = (
     "lab_start",
     "start",
     "clicks",
+    "in_lab",
     "zmumu",
     "data_start",
     "datasets",

@@ -185,7 +185,7 @@ async def test_clusters_are_told_at_once_when_the_gateway_hangs(
 
     monkeypatch.setattr(small_gateway, "answer", hang)
     async with tab(lab) as told:
-        found = await hears(told, lambda one: True)
+        found = await hears(told, bool)
         assert found["problem"]["code"] == "gateway-slow"
 
 
@@ -195,4 +195,4 @@ async def test_tabs_are_limited(lab: LabServer, monkeypatch: pytest.MonkeyPatch)
         status, answer = await ask(lab, "GET", "af/events")
         assert (status, answer["code"]) == (503, "too-many-tabs")
     async with tab(lab) as told:
-        await hears(told, lambda one: True)
+        await hears(told, bool)

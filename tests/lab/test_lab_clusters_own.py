@@ -152,7 +152,7 @@ async def test_a_fixed_number_stays_when_it_was_adaptive_before(start_lab: Start
     await shown(lab, cluster, lambda one: one["workers"] == 2)
     # dask-labextension goes back to one worker after three steps of its forgotten Adaptive
     for _ in range(80):
-        one = await shown(lab, cluster, lambda one: True)
+        one = await shown(lab, cluster, bool)
         assert (one["workers"], one["wanted"]) == (2, 2)
         await asyncio.sleep(0.1)
     await ask(lab, "PATCH", f"af/clusters/{cluster}", {"scale": adaptive})
@@ -376,20 +376,29 @@ async def test_a_cluster_ends_by_itself_when_its_time_is_over(start_lab: StartLa
         assert not processes(made["id"])
 
 
+def modes(*paths: Path) -> set[int]:
+    """Return the permissions of files."""
+    return {stat.S_IMODE(path.stat().st_mode) for path in paths}
+
+
+def inside(folder: Path) -> list[Path]:
+    """Return the files of a folder."""
+    return sorted(folder.iterdir())
+
+
 async def test_files_are_the_users_alone(start_lab: StartLab) -> None:
     lab = await lab_of(start_lab)
     cluster = await make(lab)
     state = state_of(cluster)
     folder = Path(os.environ["AF_LAB_CLUSTERS"])
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for path in (*folder.iterdir(), Path(state["private"]["socket"])):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert modes(folder) == {0o700}
+    assert modes(*inside(folder), Path(state["private"]["socket"])) == {0o600}
     # neither what the administrator says nor where the dashboard is stands where all can read
     for process in processes(cluster):
         assert not any("LocalCluster" in each or "{" in each for each in process.cmdline())
     await ask(lab, "DELETE", f"af/clusters/{cluster}")
     await until(lambda: listed(lab), lambda found: not found)
-    assert [path.name for path in folder.iterdir()] == ["types.json"]
+    assert [path.name for path in inside(folder)] == ["types.json"]
     assert not all_processes(str(folder))
 
 
@@ -400,7 +409,7 @@ async def test_a_cluster_is_found_when_the_runtime_folder_was_cleared(
     lab = await lab_of(start_lab)
     cluster = await make(lab)
     socket = Path(state_of(cluster)["private"]["socket"])
-    socket.unlink()
-    await until(lambda: asyncio.sleep(0, socket.exists()), bool)
+    await asyncio.to_thread(socket.unlink)
+    await until(lambda: asyncio.to_thread(socket.exists), bool)
     assert (await ask(lab, "DELETE", f"af/clusters/{cluster}"))[0] == 204
     await until(lambda: listed(lab), lambda found: not found)

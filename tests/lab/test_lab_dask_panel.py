@@ -11,9 +11,10 @@ import pytest_asyncio
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from af_labextension.clusters.handlers import GATEWAY
+from af_labextension.clusters.names import CLUSTERS
 from testbed import lab_hub as lab_hub_module
 from testbed import lab_server as lab_server_module
+from testbed.lab_clusters import hears, tab
 from testbed.lab_hub import lab_config
 from testbed.lab_server import LAB_TOKEN
 
@@ -85,6 +86,23 @@ async def test_a_cluster_is_made_shown_and_ended_when_the_panel_asks(lab: LabSer
     assert (status, answer["code"]) == (404, "no-cluster")
 
 
+async def test_tabs_hear_of_a_cluster_from_its_start_to_its_end(lab: LabServer) -> None:
+    async with tab(lab) as one, tab(lab) as other:
+        for told in (one, other):
+            assert (await hears(told, bool))["problem"] is None
+        cluster = await made(lab)
+
+        def state(found: dict[str, Any]) -> list[str]:
+            return [each["state"] for each in found["clusters"] if each["id"] == cluster]
+
+        for told in (one, other):
+            found = await hears(told, lambda found: state(found) == ["running"])
+            assert all(each["backend"] == "gateway" for each in found["clusters"])
+        await ask(lab, "DELETE", f"/{cluster}")
+        for told in (one, other):
+            await hears(told, lambda found: not state(found))
+
+
 async def test_a_dashboard_opens_by_its_ticket_only(lab: LabServer) -> None:
     cluster = await made(lab)
     _, answer = await ask(lab, "GET", f"/{cluster}/dashboards")
@@ -134,19 +152,24 @@ async def test_the_panel_says_so_when_the_gateway_does_not_answer(
 ) -> None:
     lab_hub.config["compute"]["gateway"]["address"] = "http://127.0.0.1:9/services/dask-gateway"
     status, answer = await ask(lab, "GET", "")
-    assert (status, answer["code"]) == (503, "gateway-unreachable")
+    assert (status, answer["clusters"]) == (200, [])
+    assert answer["problem"]["code"] == "gateway-unreachable"
 
 
 async def test_the_panel_says_why_when_there_is_no_hub(start_lab: StartLab) -> None:
     lab = await start_lab(None)
     status, types = await ask(lab, "GET", "/types")
     assert (status, types["available"]) == (200, False)
-    assert (await ask(lab, "GET", ""))[0] == 404
+    assert "no hub" in types["message"]
+    status, answer = await ask(lab, "GET", "")
+    assert (status, answer["clusters"], answer["problem"]) == (200, [], None)
+    status, answer = await ask(lab, "POST", "", {"type": "local"})
+    assert (status, answer["code"]) == (422, "unknown-type")
 
 
 async def test_connections_to_the_gateway_end_when_the_server_stops(lab: LabServer) -> None:
     assert (await ask(lab, "GET", ""))[0] == 200
-    client = lab.app.web_app.settings[GATEWAY]._http
+    client = lab.app.web_app.settings[CLUSTERS].gateway._http
     assert client._client is not None
     await lab.app.extension_manager.stop_all_extensions()  # type: ignore[no-untyped-call]
     assert client._client is None

@@ -41,8 +41,14 @@ async def test_the_routes_are_found(lab_hub: LabHub, start_lab: StartLab) -> Non
         ("POST", "af/clusters"),
         ("PATCH", f"af/clusters/{'a' * 32}"),
         ("DELETE", f"af/clusters/{'a' * 32}"),
+        ("GET", f"af/clusters/{'a' * 32}/logs"),
+        ("GET", "af/events"),
+        ("PUT", "dask/clusters"),
+        ("PATCH", f"dask/clusters/{'a' * 32}"),
+        ("GET", f"dask/dashboard/{'a' * 32}/x1"),
+        ("GET", "dask/dashboard-check/x1"),
     } <= found
-    assert all(path.startswith("af/") for _, path in found)
+    assert all(path.startswith(("af/", "dask/")) for _, path in found)
 
 
 WEBSOCKET = {

@@ -22,7 +22,7 @@ from testbed.lab_server import LAB_TOKEN
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from testbed.lab_server import LabServer
+    from testbed.lab_server import LabServer, StartLab
 
 LIMIT = 45.0
 """Seconds for what takes less than five on a quiet machine."""
@@ -110,7 +110,8 @@ async def tab(lab: LabServer) -> AsyncIterator[asyncio.Queue[dict[str, Any]]]:
     head = f"GET {path}af/events HTTP/1.0\r\nAuthorization: token {LAB_TOKEN}\r\n\r\n"
     writer.write(head.encode())
     answer = await reader.readuntil(b"\r\n\r\n")
-    assert b" 200 " in answer and b"text/event-stream" in answer, answer
+    assert b" 200 " in answer, answer
+    assert b"text/event-stream" in answer
 
     async def read() -> None:
         events = Reader()
@@ -197,8 +198,8 @@ async def computing(cluster: str, tasks: int) -> asyncio.subprocess.Process:
 
 
 @pytest_asyncio.fixture
-async def no_leftovers() -> AsyncIterator[None]:
-    """End all clusters that a test made, and see to it that it had ended those it should."""
+async def no_leftovers(start_lab: StartLab) -> AsyncIterator[None]:
+    """End all clusters that a test left, before its environment is forgotten."""
     yield
     folder = os.environ.get("AF_LAB_CLUSTERS", "")
     for process in all_processes(folder):

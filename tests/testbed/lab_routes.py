@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.lab_server import LabServer
 
-EXAMPLES = ("x1", "a" * 32, "a" * 43, "11111111-1111-1111-1111-111111111111", "local.x1")
+EXAMPLES = ("x1", "a" * 32, "a" * 43, "11111111-1111-1111-1111-111111111111", "local.x1", "/x1")
 """Texts for the groups of the patterns."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -43,8 +43,8 @@ def routes_of(lab: LabServer) -> list[tuple[str, type[RequestHandler]]]:
 
 def example_path(pattern: str, base_url: str) -> str:
     """Fill the groups of a pattern; return the path below the base URL."""
-    path = re.sub(r"\((?:\?P<\w+>)?([^()]*)\)", lambda group: example(group[1]), pattern)
-    path = re.sub(r"\\(.)", r"\1", path.removesuffix("$"))
+    path = re.sub(r"\((?:\?P<\w+>)?([^()]*)\)\??", lambda group: example(group[1]), pattern)
+    path = re.sub(r"\\(.)", r"\1", path.removesuffix("$").removesuffix("/?"))
     assert re.fullmatch(pattern, path), f"no example for {pattern}: add one to EXAMPLES"
     return path.removeprefix(base_url)
 

@@ -83,8 +83,10 @@ StartLab = Callable[..., Awaitable[LabServer]]
 
 
 @asynccontextmanager
-async def running_lab(folder: Path, config: dict[str, Any]) -> AsyncIterator[LabServer]:
-    """Start a server in `folder` and stop it."""
+async def running_lab(
+    folder: Path, config: dict[str, Any], extensions: dict[str, bool]
+) -> AsyncIterator[LabServer]:
+    """Start a server in `folder`, with more extensions, and stop it."""
     app = ServerApp(
         config=Config(
             {
@@ -92,6 +94,7 @@ async def running_lab(folder: Path, config: dict[str, Any]) -> AsyncIterator[Lab
                     "jpserver_extensions": {
                         "af_labextension": True,
                         "jupyter_server_terminals": False,
+                        **extensions,
                     },
                     "allow_unauthenticated_access": False,
                     "allow_root": True,
@@ -151,7 +154,7 @@ async def start_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         if hub is not None:
             monkeypatch.setenv("JUPYTERHUB_API_TOKEN", SERVER_TOKEN)
             monkeypatch.setenv("JUPYTERHUB_API_URL", hub.api_url)
-        context = running_lab(root, traits)
+        context = running_lab(root, traits, traits.pop("_extensions", {}))
         running.append(context)
         return await context.__aenter__()
 

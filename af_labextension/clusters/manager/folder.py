@@ -43,6 +43,7 @@ SILENCE = 90.0
 """Seconds without a sign of life after which a process on another machine is gone."""
 
 _LARGEST = 256 * 1024
+_KEYS = {"id": str, "state": str, "created_at": float, "private": dict}
 
 KILLED = (
     "The process that held this cluster was ended from outside: killed, or out of memory. What was"
@@ -91,9 +92,10 @@ class Folder:
                 state = json.loads(file.read(_LARGEST))
         except (OSError, ValueError):
             return None
-        if not isinstance(state, dict) or state.get("id") != cluster:
-            return None
-        return state
+        whole = isinstance(state, dict) and all(
+            isinstance(state.get(name), kind) for name, kind in _KEYS.items()
+        )
+        return state if whole and state["id"] == cluster else None
 
     def look(self, cluster: str) -> dict[str, Any] | None:
         """Return a cluster as it is now.
@@ -142,6 +144,7 @@ class Folder:
             "ends_at": None,
             "ends_why": None,
             "warning": None,
+            "private": {},
         }
         with suppress(OSError):
             self.write(buried)
@@ -156,16 +159,9 @@ class Folder:
         return [name[:-5] for name in names if name.endswith(".json") and ID.fullmatch(name[:-5])]
 
     def clusters(self) -> list[dict[str, Any]]:
-        """Return all clusters as they are now."""
-        return [state for one in self.ids() if (state := self.look(one)) is not None]
-
-    def traces(self) -> tuple[tuple[str, int], ...]:
-        """Return something that differs as soon as any state file does."""
-        found = []
-        for one in self.ids():
-            with suppress(OSError):
-                found.append((one, self.state_file(one).stat().st_mtime_ns))
-        return tuple(found)
+        """Return all clusters as they are now, the oldest first."""
+        found = [state for one in self.ids() if (state := self.look(one)) is not None]
+        return sorted(found, key=lambda state: state["created_at"])
 
     def forget(self, cluster: str) -> None:
         """Remove what is written down of a cluster."""

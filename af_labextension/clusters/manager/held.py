@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ class Held:
         self._args, self._kwargs = fill(args, wish), fill(kwargs, wish)
         self._wish = wish
         self._cluster: Any = None
-        self._prefix = ""
+        self._guard: Any = None
         self._wanted: int | None = None
         self._security: Any = None
 
@@ -126,7 +125,7 @@ class Held:
         self.scale(scale)
 
     def _closed(self) -> dict[str, Any]:
-        """Close a local cluster to the machine's other users: TLS, and an unguessable dashboard."""
+        """Close a local cluster to the machine's other users: TLS, and pages behind a token."""
         distributed = importlib.import_module("distributed")
         try:
             self._security = distributed.Security.temporary()
@@ -135,12 +134,15 @@ class Held:
                 "The kernel's Python has no package cryptography, without which other users of"
                 " this machine could use your cluster. Install it, or tell the facility's support."
             ) from error
-        self._prefix = f"/{secrets.token_urlsafe(32)}"
+        # workers take over the configuration of this process: pages that nobody needs
+        importlib.import_module("dask").config.set({"distributed.worker.http.routes": []})
+        guard = f"{__package__}.guard"
+        self._guard = importlib.import_module(guard)
         return {
             "security": self._security,
             "host": "127.0.0.1",
             "dashboard_address": "127.0.0.1:0",
-            "scheduler_kwargs": {"http_prefix": self._prefix},
+            "scheduler_kwargs": {"preload": guard},
             "silence_logs": False,
         }
 
@@ -166,9 +168,12 @@ class Held:
         if not found:
             return ""
         place = rest.partition("?")[0].removesuffix("/").removesuffix("/status")
-        if self._prefix:
-            place = place.partition("/")[0] + self._prefix
         return f"{scheme}://{place}"
+
+    @property
+    def dashboard_token(self) -> str | None:
+        """What the pages want to see; None: nothing."""
+        return None if self._guard is None else str(self._guard.TOKEN)
 
     def scale(self, scale: dict[str, Any]) -> None:
         """Have so many workers from now on."""

@@ -1,9 +1,6 @@
 """``run.py hold``: hold one cluster, answer on its socket, write down how it is, end with it.
 
-The job comes on stdin, not in the arguments, which everybody on the machine can read::
-
-    {"state": {…}, "factory": "module:Class", "args": [], "kwargs": {}, "wish": {…},
-     "lifetime": {"idle": 1800, "max": 86400}, "folder": "…", "socket": "…"}
+What to hold is a `job.Job` on stdin.
 """
 
 from __future__ import annotations
@@ -16,20 +13,20 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .folder import MARK, Folder
-from .held import CannotStart, Facts, Held
+from .folder import MARK
+from .held import CannotStart
+from .job import Job
 from .messages import LONGEST_REQUEST, BadMessage, line, read_request
 from .proc import Identity, kill_marked
 from .sockets import listen, peer
-from .times import Lifetime
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+
+    from .held import Facts
 
 log = logging.getLogger(__name__)
 
@@ -47,41 +44,6 @@ AT_ONCE = 16
 
 LOG_SIZE = 1024 * 1024
 """Bytes of one log that are sent at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to hold.
-
-    Parameters
-    ----------
-    state
-        As it stands in the state file.
-    held
-        The cluster, not started.
-    lifetime
-        When it ends by itself.
-    folder, socket
-        Where it is written down, and where it answers.
-    """
-
-    state: dict[str, Any]
-    held: Held
-    lifetime: Lifetime
-    folder: Folder
-    socket: Path
-
-    @classmethod
-    def read(cls, raw: bytes) -> Job:
-        """Read what the Lab server sent."""
-        found = json.loads(raw)
-        return cls(
-            state=found["state"],
-            held=Held(found["factory"], found["args"], found["kwargs"], found["wish"]),
-            lifetime=Lifetime(**found["lifetime"]),
-            folder=Folder(Path(found["folder"])),
-            socket=Path(found["socket"]),
-        )
 
 
 class Holder:
@@ -144,6 +106,7 @@ class Holder:
         self._state["private"] |= {
             "address": self._job.held.address,
             "dashboard": self._job.held.dashboard,
+            "dashboard_token": self._job.held.dashboard_token,
         }
         while True:
             try:
@@ -210,7 +173,7 @@ class Holder:
         if reason is None:
             self._job.folder.forget(self._id)
             return
-        self._state["private"].pop("dashboard", None)
+        self._state["private"] = {}
         self._say(
             state=state,
             reason=reason,
