@@ -126,7 +126,10 @@ export class ClustersModel {
       const made = await this.cluster('clusters', 'POST', request);
       this.dropAsked(id);
       this.keys.set(made.id, id);
-      this.put(made);
+      // a push may have told of it before, and what came later
+      if (!this.known.some(each => each.id === made.id)) {
+        this.put(made);
+      }
     } catch (error) {
       const reason = problemOf(error).message;
       this.asked = this.asked.map(each =>
@@ -140,7 +143,12 @@ export class ClustersModel {
 
   /** Change the number of workers. */
   async scale(id: string, scale: Scale): Promise<void> {
-    this.put(await this.cluster(address(id), 'PATCH', { scale }));
+    const { told } = this;
+    const answer = await this.cluster(address(id), 'PATCH', { scale });
+    // what was told meanwhile may be newer; if it is not, the change itself is told next
+    if (told === this.told) {
+      this.put(answer);
+    }
     this._changed.emit();
   }
 
@@ -212,13 +220,14 @@ export class ClustersModel {
 
   private accept({ clusters, quotas, problem }: ISnapshot): void {
     this.generation += 1;
+    this.told += 1;
     const now = this.clock();
-    const told = new Set(clusters.map(each => each.id));
+    const ids = new Set(clusters.map(each => each.id));
     // a cluster that this answer does not know yet
     const settling = this.known.filter(
-      each => !told.has(each.id) && (this.fresh.get(each.id) ?? 0) > now
+      each => !ids.has(each.id) && (this.fresh.get(each.id) ?? 0) > now
     );
-    told.forEach(id => this.fresh.delete(id));
+    ids.forEach(id => this.fresh.delete(id));
     for (const [id, until] of this.stopping) {
       const found = clusters.find(each => each.id === id);
       if (until < now || (until < Infinity && found?.state !== 'running')) {
@@ -274,6 +283,7 @@ export class ClustersModel {
   private known: readonly ICluster[] = [];
   private counter = 0;
   private generation = 0;
+  private told = 0;
 }
 
 function newestFirst(clusters: readonly ICluster[]): readonly ICluster[] {
