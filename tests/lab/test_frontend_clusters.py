@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from testbed.cluster_panel import OWN, THEMES, ClusterPanel
 from testbed.front_end_clusters import BATCH, GIB, IN_LAB, LOCAL, cluster
+from testbed.front_end_lab import TOKEN
 from testbed.pace import slowness
 
 if TYPE_CHECKING:
@@ -363,6 +365,40 @@ def test_other_types_work_when_one_backend_is_away(cluster_panel: ClusterPanel) 
     panel.page.wait_for_selector('[data-af="dialog-type"][data-name="local"]:enabled')
 
 
+def test_the_panel_is_fetched_again_when_its_content_did_not_come(
+    cluster_panel: ClusterPanel,
+) -> None:
+    panel, page = cluster_panel, cluster_panel.page
+    # nothing of it is fetched at Lab's start
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    page.route("**/af-labextension/static/dask.*.js*", lambda route: route.abort())
+    page.goto(f"{panel.address}/lab/workspaces/clusters?token={TOKEN}&reset")
+    page.wait_for_selector(".jp-Launcher")
+    assert not [each for each in fetched if "/static/dask." in each or "/af/events" in each]
+    page.locator('.lm-TabBar-tab[data-id="af-dask"]').click()
+    panel.hook("notice").get_by_text("cannot be loaded").wait_for()
+    page.unroute("**/af-labextension/static/dask.*.js*")
+    panel.hook("retry").click()
+    panel.live().card(id="one").wait_for()
+
+
+def test_types_are_asked_for_again_when_they_did_not_come(cluster_panel: ClusterPanel) -> None:
+    panel, page = cluster_panel, cluster_panel.page
+    away = {"status": 502, "json": {"code": "away", "message": "It does not answer."}}
+    page.route("**/af/clusters/types*", lambda route: route.fulfill(**away))
+    panel.open().live()
+    panel.hook("notice").get_by_text("It does not answer.").wait_for()
+    panel.stage(clusters=[cluster("one", workers=1)])
+    panel.card(id="one", workers="1").wait_for()
+    assert panel.hook("notice").is_visible()  # a push does not hide it
+    assert panel.hook("new-cluster").is_disabled()
+    page.unroute("**/af/clusters/types*")
+    panel.hook("retry").click()
+    panel.hook("notice").wait_for(state="detached")
+    assert panel.hook("new-cluster").is_enabled()
+
+
 LONG = "a-very-long-name-without-any-place-to-break-" * 30
 HTML = "<img src=x onerror=\"window.hacked='{0}'\"><b>{0}</b> &amp; <script>hacked=1</script>"
 RTL = "\u202eabc \u05d0\u05d1\u05d2 \u0001 \U0001f4a9"
@@ -412,11 +448,11 @@ def test_what_others_wrote_is_shown_as_text_and_breaks_nothing(
     panel.hook("new-cluster").click()
     panel.hook("dialog-create").wait_for()
     assert panel.sticks_out(".af-cluster-dialog .jp-Dialog-content") == []
-    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Cancel").click()
     card.locator('[data-af="cluster-shutdown"]').click()
     panel.hook("shutdown-confirm").wait_for()
     assert panel.sticks_out(".jp-Dialog-content") == []
-    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Cancel").click()
     card.locator('[data-af="cluster-dashboards"]').click()
     panel.hook("dashboard-link").click()
     panel.hook("dashboard-pane", state="shown").wait_for()
@@ -425,10 +461,13 @@ def test_what_others_wrote_is_shown_as_text_and_breaks_nothing(
     assert text[:40].split("\u0001", maxsplit=1)[0].strip() in panel.hook("logs-text").inner_text()
     assert panel.sticks_out('[data-af="logs-pane"]') == []
     # a sentence of the server in Lab's own corner
-    panel.stage(clusters=[])
+    refusal = {"status": 409, "json": {"code": "odd", "message": text}}
+    page.route("**/af/clusters/one/code*", lambda route: route.fulfill(**refusal))
+    card.locator('[data-af="cluster-insert"]').click()
+    page.locator(".Toastify__toast-body").wait_for()
     assert page.locator("img[src=x]").count() == 0
     assert page.evaluate("window.hacked") is None
-    errors = [each for each in page.console_errors if "sandboxed" not in each]
+    errors = [each for each in page.console_errors if not re.search("sandboxed|409", each)]
     assert errors == []
 
 
