@@ -336,10 +336,10 @@ def test_time_and_quota_are_on_the_card(cluster_panel: ClusterPanel) -> None:
     assert card.locator('[data-af="cluster-token"][data-state="valid"]').is_visible()
     assert panel.card(id="over").locator('[data-state="expired"]').count() >= 1
     lost = panel.card(id="lost").locator('[data-af="cluster-token"][data-state="error"]')
-    assert lost.inner_text() == "Token no valid token on the workers: Log in."
+    assert lost.inner_text() == "No valid token on the workers: Log in."
     panel.page.locator(".af-quotas summary").click()
     quota = panel.hook("dask-panel").locator('[data-af="quota"][data-name="/cms"]').first
-    assert quota.inner_text().split() == ["Cores", "/cms", "20", "of", "400"]
+    assert quota.inner_text().split() == ["Cores", "·", "/cms", "20", "of", "400"]
 
 
 def test_other_types_work_when_one_backend_is_away(cluster_panel: ClusterPanel) -> None:
