@@ -15,6 +15,7 @@ pytest_plugins = [
     "testbed.iam",  # before those that import it, or pytest cannot rewrite its asserts
     "testbed.browser",
     "testbed.front_end_lab",
+    "testbed.cluster_panel",
     "testbed.profile_hub",
     "testbed.iam_hub",
     "testbed.clock_hub",

@@ -85,7 +85,7 @@ export class DashboardPane extends MainAreaWidget<Panel> {
 
   private tell(state: string, text: string | null): void {
     this.node.dataset.state = state;
-    this.notice.show(text, state === 'problem' ? () => void this.load() : null);
+    this.notice.tell(text, state === 'problem' ? () => void this.load() : null);
   }
 
   private readonly frame = new IFrame({
@@ -124,9 +124,9 @@ class PaneNotice extends ReactWidget {
     this.addClass('af-pane-notice');
   }
 
-  override show(text?: string | null, retry?: (() => void) | null): void {
-    this.text = text ?? null;
-    this.retry = retry ?? null;
+  tell(text: string | null, retry: (() => void) | null): void {
+    this.text = text;
+    this.retry = retry;
     this.setHidden(this.text === null);
     this.update();
   }

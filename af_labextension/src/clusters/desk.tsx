@@ -101,10 +101,10 @@ export class Desk {
     if (shows.kind === 'logs') {
       return new LogsPane(
         shows,
-        new LogsModel(lines => model.logs(shows.cluster, lines))
+        new LogsModel(lines => model.calls.logs(shows.cluster, lines))
       );
     }
-    const pane = new DashboardPane(shows, id => model.dashboards(id));
+    const pane = new DashboardPane(shows, id => model.calls.dashboards(id));
     this.panes.add(pane);
     pane.disposed.connect(() => this.panes.delete(pane));
     return pane;
@@ -150,7 +150,7 @@ export class Desk {
     dashboards: async cluster => {
       let links: readonly IDashboard[] = [];
       await attempt(async () => {
-        links = await this.model.dashboards(cluster.id);
+        links = await this.model.calls.dashboards(cluster.id);
       });
       return links;
     },
@@ -162,7 +162,7 @@ export class Desk {
       void attempt(() => this.options.open(paneOf(cluster, 'logs', ''))),
     insert: cluster =>
       attempt(async () =>
-        this.options.inserter.insert(await this.model.code(cluster.id))
+        this.options.inserter.insert(await this.model.calls.code(cluster.id))
       ),
     shutdown: cluster =>
       attempt(async () => {

@@ -91,7 +91,7 @@ export function Times({ cluster }: { cluster: ICluster }): JSX.Element | null {
             data-state={TOKEN_DOT[words.state]}
             aria-hidden="true"
           />
-          Token {words.text}
+          {words.text}
         </p>
       )}
       {end && (

@@ -152,6 +152,23 @@ test('a connection that has fallen silent is given up', async () => {
   feed.dispose();
 });
 
+test('clusters are asked for once when the server is there and says nothing', async () => {
+  const { feed, open, sink, states } = feedOf(
+    [
+      async function* (signal) {
+        yield { name: '', data: '' };
+        yield* silent(signal);
+      }
+    ],
+    { first: 20 }
+  );
+  feed.want(true);
+  await until(() => sink.asked > 0);
+  await new Promise(resolve => setTimeout(resolve, 100));
+  assert.deepEqual([open.all, sink.asked, states], [1, 1, ['connecting']]);
+  feed.dispose();
+});
+
 test('an event that cannot be read ends the connection', async () => {
   const { feed, open, taken } = feedOf([
     async function* () {

@@ -124,8 +124,18 @@ export class Feed {
     const connection = new AbortController();
     const end = () => connection.abort();
     signal.addEventListener('abort', end, { once: true });
-    let watchdog = setTimeout(end, this.timing.first);
+    let alive = false;
     let heard = false;
+    const overdue = () => {
+      if (alive) {
+        // the way is open, the server has nothing to say yet
+        void this.sink.refresh();
+        watchdog = setTimeout(end, this.timing.silence);
+      } else {
+        end();
+      }
+    };
+    let watchdog = setTimeout(overdue, this.timing.first);
     try {
       for await (const event of this.server.events(
         'events',
@@ -134,6 +144,7 @@ export class Feed {
         if (connection.signal.aborted) {
           break;
         }
+        alive = true;
         if (event.name === 'clusters') {
           this.sink.take(JSON.parse(event.data));
           heard = true;

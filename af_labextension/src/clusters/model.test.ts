@@ -79,6 +79,27 @@ test('a cluster is there once when its push overtakes the answer, or comes late'
   ]);
 });
 
+test('an answer that pushes have overtaken does not turn the clock back', async () => {
+  const { server, model } = await loaded([]);
+  const pending = rawCluster('a', { state: 'pending', workers: 0 });
+  const posted = later<Raw>();
+  server.on('POST clusters', () => posted.answer);
+  const made = model.create(request);
+  model.take({ clusters: [pending] });
+  model.take({ clusters: [rawCluster('a')] });
+  posted.give(pending);
+  await made;
+  assert.deepEqual(states(model), [['a', 'running']]);
+
+  const patched = later<Raw>();
+  server.on('PATCH clusters/a', () => patched.answer);
+  const scaled = model.scale('a', { mode: 'fixed', workers: 4 });
+  model.take({ clusters: [rawCluster('a', { wanted: 4, workers: 4 })] });
+  patched.give(rawCluster('a', { wanted: 4 }));
+  await scaled;
+  assert.equal(model.clusters[0]?.workers, 4);
+});
+
 test('a push from before a cluster was made does not take it away', async () => {
   const clock = { now: 10 };
   const { server, model } = await loaded([], clock);

@@ -3,19 +3,12 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { problemOf } from '../problem';
 import type { IProblem, IServer } from '../tokens';
 import { IAsked, overtaken, pendingCard } from './asked';
-import {
-  readCluster,
-  readDashboards,
-  readLogs,
-  readSnapshot,
-  readTypes
-} from './read';
+import { ClusterCalls } from './calls';
+import { readSnapshot } from './read';
 import type {
   ICluster,
   IClusterRequest,
   IClusterTypes,
-  IDashboard,
-  ILog,
   IQuota,
   ISnapshot,
   Scale
@@ -32,9 +25,14 @@ export class ClustersModel {
    * @param clock - gives seconds since the epoch
    */
   constructor(
-    private readonly server: IServer,
+    server: IServer,
     private readonly clock: () => number = () => Date.now() / 1000
-  ) {}
+  ) {
+    this.calls = new ClusterCalls(server);
+  }
+
+  /** Questions whose answers are not kept here. */
+  readonly calls: ClusterCalls;
 
   /** Emitted after each change of what is to be drawn. */
   get changed(): ISignal<this, void> {
@@ -47,8 +45,11 @@ export class ClustersModel {
   quotas: readonly IQuota[] = [];
   /** Whether the clusters were heard of at least once. */
   loaded = false;
+
   /** Why the last question failed or the last answer is not whole, if it is so. */
-  problem: IProblem | null = null;
+  get problem(): IProblem | null {
+    return this.clustersProblem ?? this.typesProblem;
+  }
 
   /** Clusters, those just asked for first. */
   get clusters(): readonly ICluster[] {
@@ -85,28 +86,23 @@ export class ClustersModel {
 
   /** Ask for types (until they are known) and clusters. */
   async refresh(): Promise<void> {
-    try {
-      if (!this.types?.available) {
-        await this.askTypes();
-      }
-      if (this.types?.available) {
+    if (!this.types?.available) {
+      await this.askTypes();
+    }
+    // clusters in the user's own server are there without the facility's service
+    if (this.types && (this.types.available || this.types.types.length > 0)) {
+      try {
         await this.list();
-      } else {
-        this.problem = null;
+      } catch (error) {
+        this.clustersProblem = problemOf(error);
       }
-    } catch (error) {
-      this.problem = problemOf(error);
     }
     this._changed.emit();
   }
 
   /** Ask for the types again, because they may have gone away or come back. */
   async refreshTypes(): Promise<void> {
-    try {
-      await this.askTypes();
-    } catch (error) {
-      this.problem = problemOf(error);
-    }
+    await this.askTypes();
     this._changed.emit();
   }
 
@@ -123,10 +119,13 @@ export class ClustersModel {
     this.asked = [asked, ...this.asked];
     this._changed.emit();
     try {
-      const made = await this.cluster('clusters', 'POST', request);
+      const made = await this.calls.make(request);
       this.dropAsked(id);
       this.keys.set(made.id, id);
-      this.put(made);
+      // a push may have told of it before, and what came later
+      if (!this.known.some(each => each.id === made.id)) {
+        this.put(made);
+      }
     } catch (error) {
       const reason = problemOf(error).message;
       this.asked = this.asked.map(each =>
@@ -140,7 +139,12 @@ export class ClustersModel {
 
   /** Change the number of workers. */
   async scale(id: string, scale: Scale): Promise<void> {
-    this.put(await this.cluster(address(id), 'PATCH', { scale }));
+    const { told } = this;
+    const answer = await this.calls.scale(id, scale);
+    // what was told meanwhile may be newer; if it is not, the change itself is told next
+    if (told === this.told) {
+      this.put(answer);
+    }
     this._changed.emit();
   }
 
@@ -149,7 +153,7 @@ export class ClustersModel {
     this.stopping.set(id, Infinity);
     this._changed.emit();
     try {
-      await this.server.json<void>(address(id), { method: 'DELETE' });
+      await this.calls.stop(id);
       this.stopping.set(id, this.clock() + SETTLING);
     } catch (error) {
       this.stopping.delete(id);
@@ -174,28 +178,14 @@ export class ClustersModel {
   readonly keyOf = (cluster: ICluster): string =>
     this.keys.get(cluster.id) ?? cluster.id;
 
-  /** The dashboards of a cluster; their addresses are good for a while only. */
-  async dashboards(id: string): Promise<readonly IDashboard[]> {
-    return readDashboards(await this.server.json(address(id, 'dashboards')));
-  }
-
-  /** The last lines of scheduler and workers. */
-  async logs(id: string, lines: number): Promise<readonly ILog[]> {
-    const path = `${address(id, 'logs')}?lines=${lines}`;
-    return readLogs(await this.server.json(path));
-  }
-
-  /** Python code that connects a client to a cluster. */
-  async code(id: string): Promise<string> {
-    const answer = await this.server.json<{ code: string }>(
-      address(id, 'code')
-    );
-    return answer.code;
-  }
-
   private async askTypes(): Promise<void> {
-    this.types = readTypes(await this.server.json('clusters/types'));
-    if (this.quotas.length === 0) {
+    try {
+      this.types = await this.calls.types();
+      this.typesProblem = null;
+    } catch (error) {
+      this.typesProblem = problemOf(error);
+    }
+    if (this.types && this.quotas.length === 0) {
       this.quotas = this.types.quotas;
     }
   }
@@ -203,22 +193,23 @@ export class ClustersModel {
   private async list(): Promise<void> {
     this.generation += 1;
     const generation = this.generation;
-    const answer = await this.server.json<unknown>('clusters');
+    const answer = await this.calls.list();
     // an answer that a newer one or a change has overtaken would turn the clock back
     if (generation === this.generation) {
-      this.accept(readSnapshot(answer));
+      this.accept(answer);
     }
   }
 
   private accept({ clusters, quotas, problem }: ISnapshot): void {
     this.generation += 1;
+    this.told += 1;
     const now = this.clock();
-    const told = new Set(clusters.map(each => each.id));
+    const ids = new Set(clusters.map(each => each.id));
     // a cluster that this answer does not know yet
     const settling = this.known.filter(
-      each => !told.has(each.id) && (this.fresh.get(each.id) ?? 0) > now
+      each => !ids.has(each.id) && (this.fresh.get(each.id) ?? 0) > now
     );
-    told.forEach(id => this.fresh.delete(id));
+    ids.forEach(id => this.fresh.delete(id));
     for (const [id, until] of this.stopping) {
       const found = clusters.find(each => each.id === id);
       if (until < now || (until < Infinity && found?.state !== 'running')) {
@@ -227,24 +218,13 @@ export class ClustersModel {
     }
     this.known = newestFirst([...settling, ...clusters]);
     this.quotas = quotas ?? this.quotas;
-    this.problem = problem;
+    // what was away is back, and so may be its types
+    const back = this.clustersProblem !== null && problem === null;
+    this.clustersProblem = problem;
     this.loaded = true;
-  }
-
-  private async cluster(
-    path: string,
-    method: 'POST' | 'PATCH',
-    body: unknown
-  ): Promise<ICluster> {
-    const raw = await this.server.json<Record<string, unknown>>(path, {
-      method,
-      body
-    });
-    const found = readCluster(raw);
-    if (found === null) {
-      throw new Error('The server sent an answer that cannot be read.');
+    if (back) {
+      void this.refreshTypes();
     }
-    return found;
   }
 
   private put(cluster: ICluster): void {
@@ -272,15 +252,13 @@ export class ClustersModel {
   private readonly keys = new Map<string, string>();
   private asked: readonly IAsked[] = [];
   private known: readonly ICluster[] = [];
+  private clustersProblem: IProblem | null = null;
+  private typesProblem: IProblem | null = null;
   private counter = 0;
   private generation = 0;
+  private told = 0;
 }
 
 function newestFirst(clusters: readonly ICluster[]): readonly ICluster[] {
   return [...clusters].sort((a, b) => b.created_at - a.created_at);
-}
-
-function address(id: string, what?: string): string {
-  const base = `clusters/${encodeURIComponent(id)}`;
-  return what === undefined ? base : `${base}/${what}`;
 }

@@ -2,6 +2,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { daskIcon } from '../icons';
+import { Loading } from '../loading';
 import type { Desk } from './desk';
 
 /** The Dask panel: a frame, which fetches its content when it is first shown. */
@@ -30,24 +31,12 @@ export class DaskPanel extends ReactWidget {
     if (this.desk) {
       return this.desk.render();
     }
-    return this.failed ? (
-      <div className="af-notice af-mod-error" data-af="notice" role="alert">
-        <p>
-          The Dask panel cannot be loaded. Check the network, or that the server
-          still runs.
-        </p>
-        <button
-          className="af-button"
-          data-af="retry"
-          onClick={() => void this.fill()}
-        >
-          Try again
-        </button>
-      </div>
-    ) : (
-      <p className="af-notice af-dim" role="status">
-        Loading …
-      </p>
+    return (
+      <Loading
+        panel="Dask"
+        failed={this.failed}
+        retry={() => void this.fill()}
+      />
     );
   }
 

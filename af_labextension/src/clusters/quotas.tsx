@@ -63,7 +63,9 @@ export function QuotaSummary(props: {
             title={leftInWords(quota)}
           >
             <span className="af-grow">
-              {TITLES[quota.resource]} <bdi>{ownerOf(quota)}</bdi>
+              {TITLES[quota.resource]}
+              <span className="af-dim"> · </span>
+              <bdi className="af-dim">{ownerOf(quota)}</bdi>
             </span>
             <span className="af-number">
               {amount(quota, Math.max(0, quota.limit - quota.used))}

@@ -138,7 +138,7 @@ function FeedLine({ feed }: { feed: Feed }): JSX.Element {
       className="af-feed"
       data-af="feed"
       data-state={feed.state}
-      role="status"
+      aria-live={away ? 'polite' : 'off'}
       title={
         away
           ? 'The connection by which the server tells news is away. It is tried again by itself.'

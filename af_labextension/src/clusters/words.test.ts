@@ -40,15 +40,15 @@ test('a token says how fresh it is', () => {
     );
   assert.deepEqual(words('valid', 3000), {
     state: 'valid',
-    text: 'fresh, 50 min left'
+    text: 'Token fresh, 50 min left'
   });
   assert.equal(words('valid', -1).state, 'expired');
-  assert.equal(words('waiting', null).text, 'on its way');
+  assert.equal(words('waiting', null).text, 'Token on its way');
   assert.equal(
     words('error', 60, 'Log in again.').text,
-    'not renewed, 1 min left: Log in again.'
+    'Token not renewed, 1 min left: Log in again.'
   );
-  assert.equal(words('error', -60).text, 'no valid token on the workers');
+  assert.equal(words('error', -60).text, 'No valid token on the workers');
 });
 
 test('a shutdown says what is lost', () => {

@@ -51,22 +51,22 @@ export function tokenWords(
   if (state === 'error') {
     const rest =
       expires_at === null || over
-        ? 'no valid token on the workers'
-        : `not renewed, ${formatDuration(expires_at - now)} left`;
+        ? 'No valid token on the workers'
+        : `Token not renewed, ${formatDuration(expires_at - now)} left`;
     return { state, text: message ? `${rest}: ${message}` : rest };
   }
   if (state === 'waiting') {
-    return { state, text: 'on its way' };
+    return { state, text: 'Token on its way' };
   }
   if (over) {
-    return { state: 'expired', text: 'over' };
+    return { state: 'expired', text: 'Token over' };
   }
   return {
     state,
     text:
       expires_at === null
-        ? 'fresh'
-        : `fresh, ${formatDuration(expires_at - now)} left`
+        ? 'Token fresh'
+        : `Token fresh, ${formatDuration(expires_at - now)} left`
   };
 }
 

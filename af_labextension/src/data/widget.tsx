@@ -2,6 +2,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { dataIcon } from '../icons';
+import { Loading } from '../loading';
 import type { IServer } from '../tokens';
 import type { Preferences } from './preferences';
 import type { IActions, ISelection } from './source';
@@ -39,24 +40,12 @@ export class DataPanel extends ReactWidget {
 
   protected override render(): JSX.Element {
     if (!this.content) {
-      return this.failed ? (
-        <div className="af-notice af-mod-error" data-af="notice" role="alert">
-          <p>
-            The data panel cannot be loaded. Check the network, or that the
-            server still runs.
-          </p>
-          <button
-            className="af-button"
-            data-af="retry"
-            onClick={() => void this.load()}
-          >
-            Try again
-          </button>
-        </div>
-      ) : (
-        <p className="af-notice af-dim" role="status">
-          Loading …
-        </p>
+      return (
+        <Loading
+          panel="data"
+          failed={this.failed}
+          retry={() => void this.load()}
+        />
       );
     }
     const { view, model } = this.content;
