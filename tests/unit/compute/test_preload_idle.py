@@ -11,7 +11,6 @@ from distributed import Scheduler, Worker
 
 from af_hub.compute import preload_idle
 
-
 # upstream has no types for these
 Client: Any = distributed.Client
 Event: Any = distributed.Event
