@@ -55,6 +55,7 @@ class FacilityBackend(ClusterStates):
             if cluster.status in {JobStatus.SUBMITTED, JobStatus.RUNNING}:
                 self._start_relay(cluster)
             if cluster.status == JobStatus.RUNNING:
+                self.relay.reached(cluster.name)
                 # before the first request: the proxy takes over the whole table at once
                 await self._check_cluster_proxied(cluster)
         self.task_pool.spawn(self.keeper.sweep_loop())
@@ -202,6 +203,7 @@ class FacilityBackend(ClusterStates):
 
     async def _cluster_to_running(self, cluster: Cluster) -> None:
         await super()._cluster_to_running(cluster)
+        self.relay.reached(cluster.name)
         wanted = self.scale_of(cluster)
         kind = self.settings.compute.find(cluster.config.cluster_type)
         if kind is not None and wanted != {"mode": "fixed", "workers": 0}:

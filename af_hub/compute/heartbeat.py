@@ -21,7 +21,7 @@ _ADDRESS = re.compile(
 _ADDRESSES = {
     "scheduler_address": ("tls", False),
     "dashboard_address": ("http", True),
-    "api_address": ("http", False),
+    "api_address": ("https", False),
 }
 """Field, its scheme, and whether it may be empty."""
 

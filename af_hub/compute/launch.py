@@ -8,6 +8,8 @@ a job's spool) and never into an argument, an environment variable or a job ad.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ KEY_FILE = "tls.key"
 """Key of `CERTIFICATE_FILE`."""
 GATEWAY_TOKEN_FILE = "gateway-token"  # noqa: S105  a file name
 """Gateway's token of the cluster: scheduler to gateway and back."""
-BEARER_TOKEN_FILE = "bearer-token"  # noqa: S105  a file name
-"""The user's short-lived storage token, kept fresh by `af_hub.compute.relay`."""
+SCHEDULER_PRELOAD = "af_scheduler_preload.py"
+"""`af_hub.compute.preload` as it lies beside a process; the name is nobody else's module."""
+TOKEN_PRELOAD = "af_token_preload.py"  # noqa: S105  a file name
+"""`af_hub.compute.token_preload`, likewise."""
 
 HTTP_ROUTES = (
     "distributed.http.scheduler.prometheus",
@@ -74,7 +78,7 @@ class ClusterFacts:
     name
         Gateway's name of the cluster, 32 hex digits.
     folder
-        Where the files will lie for the process, absolute.
+        Where the files will lie for the process: absolute, or ``.`` for the one it starts in.
     api_url
         Gateway's API as schedulers reach it.
     host
@@ -97,7 +101,6 @@ def scheduler_launch(
     command: tuple[str, ...],
     facts: ClusterFacts,
     *,
-    preload: str,
     heartbeat: float,
     adaptive_period: float,
     idle_timeout: float,
@@ -109,8 +112,6 @@ def scheduler_launch(
     ----------
     command
         Starts a Dask scheduler, for example ``("dask", "scheduler")``.
-    preload
-        Path of our preload, `af_hub.compute.preload`.
     heartbeat, adaptive_period, idle_timeout
         Seconds; see Gateway's scheduler preload.
     files
@@ -119,7 +120,9 @@ def scheduler_launch(
     arguments = (
         *("--protocol", "tls", "--host", facts.host, "--port", "0"),
         *("--dashboard-address", f"{facts.host}:0", "--no-show"),
-        *("--preload", "dask_gateway.scheduler_preload", "--preload", preload),
+        *("--preload", "dask_gateway.scheduler_preload"),
+        *("--preload", f"{facts.folder}/{SCHEDULER_PRELOAD}"),
+        *_token_preload(facts),
         *("--dg-api-address", f"{facts.host}:0"),
         *("--dg-heartbeat-period", str(heartbeat)),
         *("--dg-adaptive-period", str(adaptive_period)),
@@ -127,7 +130,7 @@ def scheduler_launch(
     )
     environment = _environment(facts, "SCHEDULER")
     environment["DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES"] = repr(list(HTTP_ROUTES))
-    return Launch((*command, *arguments), environment, files)
+    return Launch((*command, *arguments), environment, {**files, **preload_files()})
 
 
 def worker_launch(
@@ -163,8 +166,28 @@ def worker_launch(
         "--no-dashboard",
         *("--nthreads", str(threads), "--memory-limit", str(memory)),
         *("--local-directory", f"{facts.folder}/scratch"),
+        *_token_preload(facts),
     )
-    return Launch((*command, *arguments), {**_environment(facts, "WORKER"), **ALLOCATOR}, files)
+    environment = {**_environment(facts, "WORKER"), **ALLOCATOR}
+    return Launch((*command, *arguments), environment, {**files, **preload_files()})
+
+
+@cache
+def preload_files() -> dict[str, bytes]:
+    """Return our preloads by the names that they have beside a process.
+
+    They go along with the launch, so that the environment of a scheduler or worker, often an image
+    of the users' own, needs no `af_hub`: Dask Gateway for a scheduler, `distributed` for a worker.
+    """
+    here = Path(__file__).parent
+    return {
+        SCHEDULER_PRELOAD: (here / "preload.py").read_bytes(),
+        TOKEN_PRELOAD: (here / "token_preload.py").read_bytes(),
+    }
+
+
+def _token_preload(facts: ClusterFacts) -> tuple[str, ...]:
+    return ("--preload", f"{facts.folder}/{TOKEN_PRELOAD}") if facts.audience else ()
 
 
 def _environment(facts: ClusterFacts, role: str) -> dict[str, str]:
@@ -183,6 +206,4 @@ def _environment(facts: ClusterFacts, role: str) -> dict[str, str]:
     }
     doors = facts.extra.get(DOORS, "").split()
     environment[DOORS] = " ".join(door for door in doors if door.startswith(f"{facts.audience}="))
-    if facts.audience:
-        environment["BEARER_TOKEN_FILE"] = f"{facts.folder}/{BEARER_TOKEN_FILE}"
     return environment

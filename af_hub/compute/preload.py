@@ -1,15 +1,17 @@
-"""Preload of a Dask scheduler: live worker counts, and a dashboard that asks who is there.
+"""Preload of a Dask scheduler: live worker counts, and doors that ask who is there.
 
 It runs inside the scheduler, after ``dask_gateway.scheduler_preload``, needs `distributed` only,
 and is given by its path, so that a scheduler's environment does not need this package.
 
-Two things are added to what Dask Gateway does:
+Three things are added to what Dask Gateway does:
 
 - Gateway's scheduler tells its server about a new worker with the next heartbeat only, up to 15 s
   later. Here every change is told at once.
 - The scheduler's own web pages are open to everybody who reaches the port (the machine, or the
   whole network of a batch farm). Here they answer only who carries the cluster's token, which is
   the gateway, which lets in only the owner.
+- Gateway sends its messages to the scheduler over plain http, with the cluster's token in each.
+  Here they come over TLS, with the cluster's certificate at both ends.
 """
 
 from __future__ import annotations
@@ -146,9 +148,21 @@ class _GuardedRequest(httputil.HTTPMessageDelegate):
             self._inner.on_connection_close()
 
 
+def encrypt_messages(service: Any, scheduler: Any) -> None:
+    """Let Gateway's messages come over TLS, from nobody who lacks the cluster's certificate.
+
+    Before the first connection and the first heartbeat, which tells the gateway the address.
+    """
+    context = scheduler.security.get_listen_args("scheduler")["ssl_context"]
+    if context is not None:
+        service.server.ssl_options = context
+        service.api_address = service.api_address.replace("http://", "https://")
+
+
 def dask_setup(scheduler: Any) -> None:
     """Take part in a scheduler; Dask calls it when the scheduler starts."""
     service = scheduler.services["gateway"]
+    encrypt_messages(service, scheduler)
     scheduler.add_plugin(ReportChanges(service))
     server = scheduler.http_server
     server.request_callback = Guard(server.request_callback, service.gateway.token)

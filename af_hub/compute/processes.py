@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dask_gateway_server.backends.db_base import DBBackendBase, JobStatus
+from dask_gateway_server.backends.db_base import JobStatus
 from traitlets import Instance
 
 from af_hub.compute import launch
 from af_hub.compute.backends import make_engines
+from af_hub.compute.channel import EncryptedBackend
 from af_hub.compute.relay import Broker, TokenRelay
 from af_hub.compute.settings import GatewaySettings, read_secret
 from af_hub.errors import ComputeError
@@ -30,14 +31,12 @@ AWAY = "This kind of cluster cannot be had now; try another one."
 """What is said if a backend fails when it is asked."""
 TOKEN_WAIT = 5.0
 """Seconds that the first workers wait for the user's token; then they start without it."""
-PRELOAD = str(Path(__file__).with_name("preload.py"))
-"""Given to the scheduler by its path, so that its environment needs no `af_hub`."""
-IDLE_FILE = "preload_idle.py"
-"""Name of the second preload, in the folder of the cluster."""
+IDLE_FILE = "af_idle_preload.py"
+"""`af_hub.compute.preload_idle` as it lies beside a scheduler."""
 IDLE_PRELOAD = Path(__file__).with_name("preload_idle.py")
 
 
-class ClusterProcesses(DBBackendBase):  # type: ignore[misc]  # upstream has no types
+class ClusterProcesses(EncryptedBackend):
     """Starts and stops by engine, with the user's token in place."""
 
     settings = Instance(
@@ -53,7 +52,7 @@ class ClusterProcesses(DBBackendBase):  # type: ignore[misc]  # upstream has no 
     async def do_setup(self) -> None:
         """Make the relay; nothing waits before it is there."""
         broker = Broker(self.session, self.settings.hub_api_url, self._hub_token)
-        self.relay = TokenRelay(broker.fetch, self._write_token)
+        self.relay = TokenRelay(broker.fetch, self.send_token)
 
     async def do_cleanup(self) -> None:
         """End what belongs to this process; clusters go on."""
@@ -99,10 +98,6 @@ class ClusterProcesses(DBBackendBase):  # type: ignore[misc]  # upstream has no 
             launch.GATEWAY_TOKEN_FILE: cluster.token.encode(),
         }
 
-    async def _write_token(self, cluster: str, name: str, content: bytes) -> None:
-        known = self.db.get_cluster(cluster)
-        await self.engine(known).write_file(cluster, name, content)
-
     def _start_relay(self, cluster: Cluster) -> None:
         if cluster.config.token_audience:
             self.relay.start(cluster.name, cluster.username, cluster.config.token_audience)
@@ -115,7 +110,6 @@ class ClusterProcesses(DBBackendBase):  # type: ignore[misc]  # upstream has no 
         what = launch.scheduler_launch(
             tuple(cluster.config.scheduler_cmd),
             facts,
-            preload=PRELOAD,
             heartbeat=self.cluster_heartbeat_period,
             adaptive_period=cluster.config.adaptive_period,
             idle_timeout=cluster.config.idle_timeout,

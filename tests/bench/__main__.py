@@ -21,6 +21,7 @@ NAMES = (
     "identity",
     "identity_herd",
     "tokens",
+    "relay",
 )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import stat
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testbed import dask_client
-from testbed.gateway import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -240,43 +237,6 @@ def test_a_cluster_ends_when_its_longest_lifetime_is_reached(
     cluster = make(type="brief", scale={"mode": "fixed", "workers": 0})
     ended = bed.wait("alice", cluster, lambda one: one["state"] == "stopped")
     assert "lifetime" in ended["reason"]
-
-
-def test_the_token_is_renewed_in_a_private_file_and_nowhere_else(
-    bed: Testbed, make: Callable[..., str]
-) -> None:
-    lifetime = bed.wiring.layout.hub / "token-lifetime"
-    lifetime.write_text("2")
-    try:
-        cluster = make(scale={"mode": "fixed", "workers": 1})
-        bed.wait("alice", cluster, lambda one: one["workers"] == 1)
-        file = bed.folder(cluster) / "bearer-token"
-        first = file.read_text()
-        until(lambda: file.read_text() != first, 60, "the token is new")
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-        token = (bed.folder(cluster) / "gateway-token").read_text()
-        for process in bed.cluster_processes(cluster):
-            said = json.dumps([process.environ(), process.cmdline()])
-            assert "planted-token" not in said
-            assert token not in said
-        logs = [*bed.wiring.layout.logs.iterdir(), *(bed.folder(cluster) / "logs").iterdir()]
-        for log in logs:
-            text = log.read_text()
-            assert "planted-token" not in text, log
-            assert token not in text, log
-        database = (bed.wiring.layout.gateway / "gateway.sqlite").read_bytes()
-        assert token.encode() not in database
-        refused = bed.wiring.layout.hub / "token-refused"
-        refused.touch()
-        try:
-            found = bed.wait("alice", cluster, lambda one: one["token"]["state"] == "error")
-            assert found["token"]["message"] == "Log in again."
-        finally:
-            refused.unlink()
-        bed.wait("alice", cluster, lambda one: one["token"]["state"] == "valid")
-    finally:
-        lifetime.write_text("3600")
 
 
 def test_a_cluster_of_a_notebook_is_in_the_panel_when_it_is_made_and_scaled_there(

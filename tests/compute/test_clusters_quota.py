@@ -95,7 +95,7 @@ def heartbeat(draw: random.Random, backend: FacilityBackend, name: str) -> dict[
     return {
         "scheduler_address": "tls://farm:8786",
         "dashboard_address": "http://farm:8787",
-        "api_address": "http://farm:1",
+        "api_address": "https://farm:1",
         "count": draw.choice((0, 1, 5, 40, 10**9)),
         "active_workers": some[:cut] + ["f" * 32 for _ in range(draw.randrange(3))],
         "closing_workers": [],

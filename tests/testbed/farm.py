@@ -107,9 +107,6 @@ class Farm:
             del self.living[worker]
         return lost
 
-    async def write_file(self, cluster: str, name: str, content: bytes) -> None:
-        """Do nothing."""
-
     async def logs(self, _cluster: str, _lines: int) -> list[Log]:
         """Have none."""
         return []

@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -37,7 +38,6 @@ from testbed.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from af_hub.embedded.parts import Part
 
@@ -137,6 +137,9 @@ c.JupyterHub.load_roles = [
 ]
 """
 
+TESTS = str(Path(__file__).parents[1])
+"""Where programs find this package."""
+
 TESTS_TOKEN = "only-for-tests-" + "0" * 32
 METRICS_TOKEN = "only-for-metrics-" + "0" * 32
 
@@ -206,6 +209,16 @@ class Testbed:
     def restart(self, name: str) -> None:
         """Start a part that was killed."""
         self.start(self.parts[name])
+
+    def end(self) -> None:
+        """End everything, clusters as well."""
+        for child in self.processes.values():
+            child.kill()
+            child.wait()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("AF_INSTANCE") == self.wiring.instance:
+                    process.kill()
 
     def token(self, user: str) -> str:
         """Return a hub token of a user, who is made if needed."""
@@ -331,7 +344,7 @@ def send(
         return status, text.decode("utf-8", "replace")
 
 
-def _wiring(root: Path) -> Wiring:
+def _wiring(root: Path, types: str) -> Wiring:
     layout = Layout(root)
     layout.create()
     secrets.create_secrets(layout)
@@ -343,6 +356,7 @@ def _wiring(root: Path) -> Wiring:
             address=f"http://127.0.0.1:{ports.public}/services/dask-gateway",
             proxy=f"gateway://127.0.0.1:{ports.gateway_proxy_tcp}",
         )
+        + types
     )
     return Wiring(
         layout=layout,
@@ -384,24 +398,30 @@ def _hub(wiring: Wiring) -> Part:
 
 
 @contextmanager
-def running(root: Path) -> Iterator[Testbed]:
-    """Run the testbed below a folder; nothing of it is left afterwards."""
-    wiring = _wiring(root)
+def running(root: Path, *, types: str = "", gateway: str = "") -> Iterator[Testbed]:
+    """Run the testbed below a folder; nothing of it is left afterwards.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    types
+        Further cluster types, YAML to stand behind those of `FACILITY`.
+    gateway
+        Further lines of the gateway's configuration file; they can import this package.
+    """
+    wiring = _wiring(root, types)
     bed = Testbed(wiring)
+    # a hub that starts waits up to 30 s for the services that it is told of
+    parts = [proxy_part(wiring), gateway_part(wiring), _hub(wiring), gateway_proxy_part(wiring)]
+    with (wiring.layout.gateway / "dask_gateway_config.py").open("a") as config:
+        config.write(f"import sys\nsys.path.insert(0, {TESTS!r})\n{gateway}" if gateway else "")
     try:
-        # a hub that starts waits up to 30 s for the services that it is told of
-        for part in (proxy_part(wiring), gateway_part(wiring), _hub(wiring)):
+        for part in parts:
             bed.start(part)
-        bed.start(gateway_proxy_part(wiring))
         yield bed
     finally:
-        for child in bed.processes.values():
-            child.kill()
-            child.wait()
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get("AF_INSTANCE") == wiring.instance:
-                    process.kill()
+        bed.end()
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def token_chain(folder: Path, life: int) -> Iterator[Chain]:
     hub = start_hub(folder, client={"access_token_seconds": life})
     try:
         with started_stack(hub.iam.layout.root, iam=hub.iam.issuer) as stack:
-            _set_audience(hub, stack.audience)
+            set_audience(hub, stack.audience)
             browser, _ = hub.log_in("alice")
             token = hub.start_server(browser, "alice")
             with _lab(folder / "lab", hub, stack, token) as chain:
@@ -88,7 +88,7 @@ def token_chain(folder: Path, life: int) -> Iterator[Chain]:
         hub.iam.stop()
 
 
-def _set_audience(hub: Hub, audience: str) -> None:
+def set_audience(hub: Hub, audience: str) -> None:
     """Let the hub's tokens be for the cache, whose audience is known only now."""
     file = hub.root / "settings.json"
     settings = json.loads(file.read_text())

@@ -86,14 +86,5 @@ class Engine(Protocol):
             A line for the log about each thing that was ended.
         """
 
-    async def write_file(self, cluster: str, name: str, content: bytes) -> None:
-        """Put a file into the cluster's folder, mode 0600, at once whole.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written, or the cluster's folder is gone.
-        """
-
     async def logs(self, cluster: str, lines: int) -> list[Log]:
         """Return the last lines of scheduler and workers, without the cluster's secrets."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from af_hub.compute.backends.local_files import prepare, read_logs, replace
+from af_hub.compute.backends.local_files import prepare, read_logs
 from af_hub.errors import ComputeError
 
 if TYPE_CHECKING:
@@ -121,10 +121,6 @@ class LocalEngine:
     async def logs(self, cluster: str, lines: int) -> list[Log]:
         """Read the logs in the cluster's folder."""
         return await asyncio.to_thread(read_logs, self._folder(cluster), lines)
-
-    async def write_file(self, cluster: str, name: str, content: bytes) -> None:
-        """Replace one file of the cluster."""
-        await asyncio.to_thread(replace, self._folder(cluster) / name, content)
 
     def _end_unknown(self, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         sessions = {

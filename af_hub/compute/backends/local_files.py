@@ -8,15 +8,21 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af_hub.compute.launch import BEARER_TOKEN_FILE, GATEWAY_TOKEN_FILE
+from af_hub.compute.launch import GATEWAY_TOKEN_FILE
 from af_hub.compute.logs import MOST_BYTES, Log, make_log
+
+TOKEN_FILE = "bearer-token"  # noqa: S105  a file name
+"""As `af_hub.compute.token_preload` names it, which needs `distributed` and is not imported here."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TOKENS = f"scratch/*/*/{TOKEN_FILE}"
+"""Where each process keeps the user's token: in the folder that Dask makes for it."""
 MOST_LOGS = 50
 """Logs in one answer: that of the scheduler and of the workers that wrote last."""
 
@@ -44,8 +50,8 @@ def replace(path: Path, content: bytes) -> None:
 def read_logs(folder: Path, lines: int) -> list[Log]:
     """Read the ends of all logs of a cluster; none if its folder is gone."""
     secrets = [
-        _end(folder / name)[0].decode("utf-8", "replace").strip()
-        for name in (BEARER_TOKEN_FILE, GATEWAY_TOKEN_FILE)
+        _end(path)[0].decode("utf-8", "replace").strip()
+        for path in (folder / GATEWAY_TOKEN_FILE, *islice(folder.glob(TOKENS), MOST_LOGS))
     ]
     found = []
     for path in _newest(folder / "logs"):

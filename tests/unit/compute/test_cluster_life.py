@@ -20,7 +20,7 @@ GOOD: dict[str, Any] = {
     "count": 2,
     "scheduler_address": "tls://127.0.0.1:8786",
     "dashboard_address": "",
-    "api_address": "http://127.0.0.1:1",
+    "api_address": "https://127.0.0.1:1",
     "active_workers": [A],
     "closing_workers": [],
     "closed_workers": [B],
@@ -100,7 +100,8 @@ def test_a_worker_is_closed_when_its_scheduler_says_nothing_of_it() -> None:
         ("dashboard_address", "http://169.254.169.254:80"),
         ("dashboard_address", "http://127.0.0.1:80@evil:80"),
         ("dashboard_address", "http://127x0x0x1:80"),
-        ("api_address", "http://127.0.0.1:1/../hub"),
+        ("api_address", "https://127.0.0.1:1/../hub"),
+        ("api_address", "http://127.0.0.1:1"),
         ("api_address", ""),
     ],
 )

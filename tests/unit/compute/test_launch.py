@@ -50,4 +50,4 @@ def test_workers_know_the_doors_of_their_tokens_audience_only(audience: str, doo
         ("dask", "worker"), facts, name="w", scheduler="tls://s", threads=1, memory=1, files={}
     )
     assert launch.environment["AF_DOORS"] == doors
-    assert ("BEARER_TOKEN_FILE" in launch.environment) == bool(audience)
+    assert (f"{FACTS.folder}/af_token_preload.py" in launch.command) == bool(audience)

@@ -15,32 +15,42 @@ from af_hub.secret import Secret
 
 
 class Cluster:
-    """Remembers what was asked and written."""
+    """Remembers what was asked and delivered."""
 
     def __init__(self, life: float) -> None:
         self.life = life
         self.fails: Exception | None = None
+        self.lost: Exception | None = None
         self.numbers = count()
-        self.written: list[str] = []
+        self.wanted: list[float] = []
+        self.delivered: list[str] = []
         self.came = asyncio.Event()
 
-    async def fetch(self, user: str, audience: str) -> BrokeredToken:
+    async def fetch(self, user: str, audience: str, min_left: float) -> BrokeredToken:
         """Give the next token."""
+        self.wanted.append(min_left)
         if self.fails is not None:
             raise self.fails
         value = f"{user}-{audience}-{next(self.numbers)}"
-        return BrokeredToken(Secret(value), time.time() + self.life)
+        return BrokeredToken(Secret(value), time.time() + self.life, self.life)
 
-    async def write(self, cluster: str, name: str, content: bytes) -> None:
-        """Take a file."""
-        assert name == "bearer-token"
-        self.written.append(f"{cluster}:{content.decode()}")
+    async def deliver(self, cluster: str, token: Secret) -> None:
+        """Take a token."""
+        if self.lost is not None:
+            raise self.lost
+        self.delivered.append(f"{cluster}:{token.reveal()}")
         self.came.set()
 
+    def relay(self) -> TokenRelay:
+        """Return a relay that serves the cluster ``c`` of alice."""
+        relay = TokenRelay(self.fetch, self.deliver)
+        relay.start("c", "alice", "storage")
+        return relay
 
-async def _writes(cluster: Cluster, number: int) -> None:
+
+async def _deliveries(cluster: Cluster, number: int) -> None:
     async with asyncio.timeout(5):
-        while len(cluster.written) < number:
+        while len(cluster.delivered) < number:
             cluster.came.clear()
             await cluster.came.wait()
 
@@ -50,50 +60,75 @@ async def test_tokens_are_renewed_at_half_life_when_time_goes_on(
 ) -> None:
     monkeypatch.setattr(module, "SHORTEST_ROUND", 0.0)
     cluster = Cluster(life=0.4)
-    relay = TokenRelay(cluster.fetch, cluster.write)
+    relay = cluster.relay()
     relay.start("c", "alice", "storage")
-    relay.start("c", "alice", "storage")
+    relay.reached("c")
     begin = time.monotonic()
-    await _writes(cluster, 3)
+    await _deliveries(cluster, 3)
     assert 0.25 < time.monotonic() - begin < 2
-    assert cluster.written[:2] == ["c:alice-storage-0", "c:alice-storage-1"]
+    assert cluster.delivered[:2] == ["c:alice-storage-0", "c:alice-storage-1"]
+    # at half life the broker's last token is not what is wanted
+    assert cluster.wanted[:2] == [0.0, pytest.approx(0.6 * 0.4)]
     state = relay.state("c")
     assert state is not None
     assert state.state == "valid"
     await relay.close()
-    written = len(cluster.written)
+    delivered = len(cluster.delivered)
     assert relay.state("c") is None
     await asyncio.sleep(0)
-    assert len(cluster.written) == written
+    assert len(cluster.delivered) == delivered
 
 
+async def test_a_token_waits_when_its_scheduler_cannot_be_talked_to_yet() -> None:
+    cluster = Cluster(life=100)
+    relay = cluster.relay()
+    await relay.first("c", 0.05)
+    assert len(cluster.wanted) == 1
+    state = relay.state("c")
+    assert state is not None
+    assert state.state == "waiting"
+    assert cluster.delivered == []
+    relay.reached("c")
+    await relay.first("c", 5)
+    assert cluster.delivered == ["c:alice-storage-0"]
+    await relay.close()
+
+
+@pytest.mark.parametrize("side", ["hub", "scheduler"])
 @pytest.mark.parametrize(
     "error",
     [Refusal("login-over", "Log in again."), ComputeError("hub-unreachable", "Log in again.")],
 )
-async def test_the_reason_is_shown_and_it_goes_on_when_the_hub_gives_none(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
+async def test_the_reason_is_shown_and_it_goes_on_when_a_side_says_no(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, side: str
 ) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.02)
     cluster = Cluster(life=100)
-    cluster.fails = error
-    relay = TokenRelay(cluster.fetch, cluster.write)
-    relay.start("c", "alice", "storage")
+    if side == "hub":
+        cluster.fails = error
+    else:
+        cluster.lost = error
+    relay = cluster.relay()
+    relay.reached("c")
     await relay.first("c", 5)
     state = relay.state("c")
     assert state is not None
     assert (state.state, state.message) == ("error", "Log in again.")
-    cluster.fails = None
-    await _writes(cluster, 1)
+    cluster.fails = cluster.lost = None
+    await _deliveries(cluster, 1)
+    await asyncio.sleep(0)
+    state = relay.state("c")
+    assert state is not None
+    assert (state.state, state.message) == ("valid", None)
     await relay.close()
 
 
 async def test_waiting_ends_when_the_first_answer_takes_too_long() -> None:
-    async def never(user: str, audience: str) -> BrokeredToken:
+    async def never(user: str, audience: str, min_left: float) -> BrokeredToken:
         await asyncio.Event().wait()
         raise AssertionError
 
-    relay = TokenRelay(never, Cluster(1).write)
+    relay = TokenRelay(never, Cluster(1).deliver)
     relay.start("c", "alice", "storage")
     begin = time.monotonic()
     await relay.first("c", 0.05)
