@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from af_hub.compute.launch import GATEWAY_TOKEN_FILE
 from af_hub.compute.logs import MOST_BYTES, Log, make_log
 
-TOKEN_FILE = "bearer-token"  # noqa: S105  a file name
-"""As `af_hub.compute.token_preload` names it, which needs `distributed` and is not imported here."""
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TOKEN_FILE = "bearer-token"  # noqa: S105  a file name
+"""As `af_hub.compute.token_preload` names it, which needs `distributed` and is not imported here."""
 TOKENS = f"scratch/*/*/{TOKEN_FILE}"
 """Where each process keeps the user's token: in the folder that Dask makes for it."""
 MOST_LOGS = 50
