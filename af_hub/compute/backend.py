@@ -118,7 +118,7 @@ class FacilityBackend(ClusterStates):
         if kind is None:
             raise Refusal("unknown-type", "type: no such kind of cluster.", status=422)
         wanted = resolve_scale(kind, scale)
-        problem = await self.engines[kind.backend].problem(kind, chosen["image"])
+        problem = await self.problem(kind, chosen["image"])
         if problem is not None:
             raise Refusal("backend-unavailable", problem, status=503)
         # from here on nothing waits: nobody else takes the room that is found

@@ -65,23 +65,21 @@ class Keeper:
 
     async def reconcile(self) -> None:
         """End what has no record, and the records of what is gone."""
-        for name, engine in self._backend.engines.items():
-            for line in await engine.end_unknown(self._known(name)):
+        for engine in self._backend.engines.values():
+            for line in await engine.end_unknown(self._known()):
                 self._backend.log.warning("Ended what no record knows: %s", line)
         await self._end_lost_workers()
         self._check_ledger()
 
-    def _known(self, engine: str) -> Mapping[str, list[dict[str, object]]]:
-        """Collect the states of all processes that an engine should have, by cluster."""
-        backend = self._backend
+    def _known(self) -> Mapping[str, list[dict[str, object]]]:
+        """Collect the states of all processes that should be there, by cluster."""
         return {
             cluster.name: [
                 cluster.state,
                 *(one.state for one in cluster.workers.values() if one.status < JobStatus.STOPPED),
             ]
-            for cluster in backend.db.name_to_cluster.values()
+            for cluster in self._backend.db.name_to_cluster.values()
             if cluster.status < JobStatus.STOPPED
-            and backend.engine(cluster) is backend.engines[engine]
         }
 
     async def _end_lost_workers(self) -> None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from af_hub.compute.backends.base import Engine, State
     from af_hub.compute.logs import Log
+    from af_hub.compute.types import ClusterType
 
+AWAY = "This kind of cluster cannot be had now; try another one."
+"""What is said if a backend fails when it is asked."""
 TOKEN_WAIT = 5.0
 """Seconds that the first workers wait for the user's token; then they start without it."""
 
@@ -59,6 +62,14 @@ class ClusterProcesses(EncryptedBackend):
         kind = self.settings.compute.find(cluster.config.cluster_type)
         # a type that was taken out of the file: its clusters still have to be ended
         return self.engines[kind.backend if kind and kind.backend in self.engines else "local"]
+
+    async def problem(self, kind: ClusterType, image: str) -> str | None:
+        """Tell why a type cannot be had now; None if it can. A backend that fails says no, too."""
+        try:
+            return await self.engines[kind.backend].problem(kind, image)
+        except Exception:
+            self.log.exception("The backend of type %s fails", kind.name)
+            return AWAY
 
     async def logs(self, cluster: Cluster, lines: int) -> list[Log]:
         """Return the ends of a cluster's logs."""

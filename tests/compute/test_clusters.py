@@ -86,6 +86,7 @@ def test_nothing_is_found_when_it_is_another_users_cluster(
         ("GET", path, None),
         ("PATCH", path, {"scale": FIXED}),
         ("DELETE", path, None),
+        ("GET", f"{path}/logs", None),
         ("GET", f"{path}/dashboard/status", None),
     ):
         assert bed.call("carol", method, where, body)[0] == 404, (method, where)

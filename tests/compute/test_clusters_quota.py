@@ -19,6 +19,7 @@ from dask_gateway_server.models import User
 from af_hub.compute import keeper
 from af_hub.compute.backend import FacilityBackend
 from af_hub.compute.quota import Amount
+from af_hub.compute.shown import types_json
 from af_hub.compute.states import holding_of
 from af_hub.compute.types import ComputeConfig
 from af_hub.errors import Refusal
@@ -264,4 +265,21 @@ async def test_a_worker_is_replaced_when_its_process_went_without_a_word(
     # and what no record knows is ended
     farm.living["f" * 32] = cluster.name
     await until(lambda: "f" * 32 not in farm.living)
+    await stop_farm(backend, runner)
+
+
+async def test_a_type_says_so_when_its_backend_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = Farm(COMPUTE, random.Random(3), 0)  # noqa: S311  not for secrets
+    backend, runner = await start_farm(folder, farm, monkeypatch)
+    assert [one["available"] for one in (await types_json(backend, user_of(0)))["types"]] == [True]
+    farm.away = True
+    answer = await types_json(backend, user_of(0))
+    assert [one["available"] for one in answer["types"]] == [False]
+    assert answer["types"][0]["reason"]
+    with pytest.raises(Refusal) as refused:
+        await backend.create(user_of(0), {}, None)
+    assert (refused.value.code, refused.value.status) == ("backend-unavailable", 503)
+    assert list(backend.db.name_to_cluster) == []
     await stop_farm(backend, runner)

@@ -121,4 +121,5 @@ class ApartBackend(FacilityBackend):
         await super().setup(app)
 
     def engine(self, cluster: Any) -> Any:
+        """Return what runs a cluster."""
         return self._apart.get(cluster.config.cluster_type) or super().engine(cluster)

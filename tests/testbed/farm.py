@@ -40,6 +40,7 @@ class Farm:
         self.compute = compute
         self.draw = draw
         self.failures = failures
+        self.away = False
         self.living: dict[str, str] = {}
         self.most: dict[str, int] = defaultdict(int)
         self.owners: dict[str, tuple[str, str, Amount]] = {}
@@ -55,8 +56,10 @@ class Farm:
         return f"/farm/{cluster}"
 
     async def problem(self, _kind: ClusterType, _image: str) -> str | None:
-        """Have none."""
+        """Have none, unless it is away."""
         await asyncio.sleep(0)
+        if self.away:
+            raise OSError("no farm")
         return None
 
     async def start_cluster(self, cluster: str, _launch: Launch) -> AsyncIterator[dict[str, Any]]:

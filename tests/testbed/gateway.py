@@ -53,6 +53,9 @@ identity:
   services: {{dask-gateway: {{audiences: [storage]}}}}
 compute:
   gateway: {{address: "{address}", proxy_address: "{proxy}"}}
+  quotas:
+    user: {{clusters: 8}}
+    groups: {{/atlas: {{workers: 2, cores: 3, memory: 4G}}}}
   types:
     - name: local
       title: This machine
@@ -85,9 +88,6 @@ compute:
     - name: mine
       title: In this Lab
       backend: in-lab
-  quotas:
-    user: {{clusters: 8}}
-    groups: {{/atlas: {{workers: 2, cores: 3, memory: 4G}}}}
 """
 
 HUB = """

@@ -77,7 +77,7 @@ class Engine(Protocol):
         Parameters
         ----------
         known
-            States of scheduler and workers, by cluster. A process may have begun so lately that
+            States of scheduler and workers, by cluster, also of other engines. A process may have begun so lately that
             its state is not in here: leave young ones alone.
 
         Returns

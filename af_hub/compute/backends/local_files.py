@@ -18,7 +18,9 @@ from af_hub.compute.logs import MOST_BYTES, Log, make_log
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-USERS_TOKENS = "scratch/*/*/bearer-token"
+TOKEN_FILE = "bearer-token"  # noqa: S105  a file name
+"""As `af_hub.compute.token_preload` names it, which needs `distributed` and is not imported here."""
+TOKENS = f"scratch/*/*/{TOKEN_FILE}"
 """Where each process keeps the user's token: in the folder that Dask makes for it."""
 MOST_LOGS = 50
 """Logs in one answer: that of the scheduler and of the workers that wrote last."""
@@ -46,8 +48,10 @@ def replace(path: Path, content: bytes) -> None:
 
 def read_logs(folder: Path, lines: int) -> list[Log]:
     """Read the ends of all logs of a cluster; none if its folder is gone."""
-    held = (folder / GATEWAY_TOKEN_FILE, *islice(folder.glob(USERS_TOKENS), MOST_LOGS))
-    secrets = [_end(path)[0].decode("utf-8", "replace").strip() for path in held]
+    secrets = [
+        _end(path)[0].decode("utf-8", "replace").strip()
+        for path in (folder / GATEWAY_TOKEN_FILE, *islice(folder.glob(TOKENS), MOST_LOGS))
+    ]
     found = []
     for path in _newest(folder / "logs"):
         raw, cut = _end(path)
