@@ -137,7 +137,7 @@ class PlainHub:
     def stop(self) -> None:
         """Stop the hub."""
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def start(self) -> None:
         """Start it (again) on the same database."""
