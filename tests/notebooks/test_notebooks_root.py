@@ -75,6 +75,7 @@ def run(alice: User, ask: str) -> tuple[Any, str]:
     return run_notebook(path, environment, ask, kernel=KERNEL, patience=240)
 
 
+@pytest.mark.timeout(900)  # two facilities, two clusters, and ROOT compiles in three processes
 def test_histogram_of_rdataframe_is_the_plain_one_bin_by_bin_when_the_clicked_cluster_made_it(
     facility: Facility, alice: User
 ) -> None:
