@@ -162,17 +162,23 @@ def coffea(work: Work, gateway: Any) -> Iterator[Way]:
 
 
 RDATAFRAME = """
-import json, sys, time, warnings
+import hashlib, json, os, pathlib, sys, time, warnings
 warnings.simplefilter("ignore")
 import ROOT
 from dask_gateway import Gateway
 
 {source}
 
+def connected(url):
+    # as in the notebook; and without a user ROOT takes a server of this machine for the local disk
+    token = pathlib.Path(os.environ["BEARER_TOKEN_FILE"]).read_bytes().strip()
+    return url.replace("://", "://t" + hashlib.sha256(token).hexdigest()[:7] + "@", 1)
+
 client = Gateway().connect(sys.argv[1]).get_client()
 for line in sys.stdin:  # a line is an order for one pass
     begin = time.perf_counter()
-    events = ROOT.RDataFrame("Events", json.loads(line), executor=client, npartitions=8)
+    files = [connected(url) for url in json.loads(line)]
+    events = ROOT.RDataFrame("Events", files, executor=client, npartitions=8)
     count, mass = dimuon_mass(events)
     read = count.GetValue()
     seconds = time.perf_counter() - begin
