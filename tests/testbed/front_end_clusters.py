@@ -40,7 +40,7 @@ def number(title: str, default: int, least: int, most: int, **more: Any) -> dict
     return {"type": "integer", "title": title, "default": default, **bounds, **more}
 
 
-LOCAL = {
+LOCAL: dict[str, Any] = {
     "name": "local",
     "title": "This machine",
     "site": "CERN",
@@ -248,11 +248,11 @@ class StageHandler(APIHandler):
 class Handler(APIHandler):
     """Remembers what was asked."""
 
-    def prepare(self) -> Any:
+    async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler does
         """Write the question down."""
         path = self.request.path.partition("/af/")[2]
         STAGE.asked.append(f"{self.request.method} {path}")
-        return super().prepare()
+        await super().prepare()
 
 
 class EventsHandler(Handler):
