@@ -12,8 +12,7 @@ from af_labextension.errors import LabError, NotAnswering, Refused
 from .kernel_types import KernelTypes
 from .kinds_from import from_dask, from_hub
 from .manager import caller
-from .manager.folder import LIVE, MARK, Folder, public
-from .manager.proc import kill_marked
+from .manager.folder import LIVE, Folder, public
 from .manager.starter import start
 from .python import KernelPython, missing
 
@@ -232,12 +231,8 @@ class LabClusters:
                 await self.ask(state, "close")
             except LabError:
                 # no way to tell it: a process that is not ready, or one that hangs
-                await asyncio.to_thread(self._end, state)
+                await asyncio.to_thread(self.folder.end, cluster)
         self.changed()
-
-    def _end(self, state: dict[str, Any]) -> None:
-        kill_marked(MARK, state["id"])
-        self.folder.forget(state["id"])
 
     async def close_connections(self) -> None:
         """Let go of what is under way here; the clusters go on."""

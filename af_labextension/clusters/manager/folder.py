@@ -69,6 +69,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._ended: set[str] = set()
 
     def state_file(self, cluster: str) -> Path:
         """Return where a cluster is written down."""
@@ -102,6 +103,9 @@ class Folder:
 
         One whose process is gone becomes a failed one, and what the process left behind is ended.
         """
+        if cluster in self._ended:
+            # written once more by its process, just before that was ended
+            self.forget(cluster)
         state = self.read(cluster)
         if state is None:
             return None
@@ -149,6 +153,12 @@ class Folder:
         with suppress(OSError):
             self.write(buried)
         return buried
+
+    def end(self, cluster: str) -> None:
+        """End all processes of a cluster at once, and forget it."""
+        self._ended.add(cluster)
+        kill_marked(MARK, cluster)
+        self.forget(cluster)
 
     def ids(self) -> list[str]:
         """Return the ids of what is written down."""

@@ -90,6 +90,19 @@ def test_a_cluster_fails_when_its_process_is_gone_and_what_it_left_is_ended(
     assert folder.ids() == []
 
 
+def test_a_cluster_that_was_ended_stays_away(tmp_path: Path) -> None:
+    """Its process may write once more, just before it is ended: that must not bring it back."""
+    folder = Folder(tmp_path)
+    cluster = written_down(folder)
+    state = folder.read(cluster)
+    assert state is not None
+    folder.end(cluster)
+    assert folder.clusters() == []
+    folder.write(state)
+    assert folder.clusters() == []
+    assert folder.ids() == []
+
+
 def test_a_cluster_of_another_machine_is_another_servers(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     elsewhere = {**Identity.mine().as_json(), "machine": "another"}
