@@ -46,8 +46,8 @@ def test_a_card_is_there_at_once_and_stays_in_its_place_when_a_cluster_is_made(
     cluster_panel: ClusterPanel,
 ) -> None:
     panel, page = cluster_panel, cluster_panel.page
-    # the answer takes 2 s, and the push is there before it
-    panel.stage(clusters=[], delay=2.0)
+    # the server thinks for 2 s, the answer takes 2 s more, and the push is there before it
+    panel.stage(clusters=[], thinking=2.0, delay=2.0)
     panel.open().live()
     page.evaluate(WATCH)
     panel.hook("new-cluster").click()

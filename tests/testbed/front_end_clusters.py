@@ -157,7 +157,9 @@ def good() -> dict[str, Any]:
         "quotas": deepcopy(QUOTAS),
         "clusters": [cluster("one")],
         "problem": None,
-        # what a POST does: seconds until it is answered, a refusal, and whether workers come
+        # what a POST does: seconds until the cluster is there, and until it is answered
+        # afterwards, a refusal, and whether workers come
+        "thinking": 0.0,
         "delay": 0.0,
         "refusal": None,
         "grow": True,
@@ -314,6 +316,7 @@ class ClustersHandler(Handler):
         """Make a cluster, or refuse as the scene says."""
         asked, scene = self.get_json_body() or {}, STAGE.scene
         STAGE.asked.append(json.dumps(asked))
+        await asyncio.sleep(scene["thinking"])
         if scene["refusal"]:
             await asyncio.sleep(scene["delay"])
             self.set_status(scene["refusal"]["status"])
