@@ -138,7 +138,7 @@ soak: $(VENV)/.dev system ## The long forms of tests: hostile input, long sessio
 	AF_SOAK=1 $(BIN)/pytest --timeout 7200 -k "long_session or comes_back" tests/hub/test_refresh_hub.py \
 	  tests/hub/test_herd_hub.py $(PYTEST_ARGS)
 	AF_SOAK=1 $(BIN)/pytest --timeout 7200 tests/lab/test_lab_readers_soak.py \
-	  tests/compute/test_token_reading.py $(PYTEST_ARGS)
+	  tests/compute/test_token_reading.py tests/compute/test_clusters_quota.py $(PYTEST_ARGS)
 	AF_SHIFTS=100 AF_READS=10000000 $(BIN)/pytest --timeout 7200 tests/lab/test_lab_eight_hours.py \
 	  tests/lab/test_lab_partial_tokens.py $(PYTEST_ARGS)
 

@@ -19,11 +19,12 @@ _ADDRESS = re.compile(
     r"(?P<scheme>[a-z]+)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\]):[0-9]{1,5}"
 )
 _ADDRESSES = {
-    "scheduler_address": ("tls", False),
+    "scheduler_address": ("tls|tcp", False),
     "dashboard_address": ("http", True),
     "api_address": ("https", False),
 }
-"""Field, its scheme, and whether it may be empty."""
+"""Field, its schemes, and whether it may be empty. A scheduler without TLS is let in and shown: it gets
+no token, and the relay says why."""
 
 IDLE = "af_idle"
 """Field of ours: seconds without work, 0 while there is some (`af_hub.compute.preload_idle`)."""
@@ -82,7 +83,7 @@ def _address(
     if optional and value == "":
         return ""
     found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    if found is None or found["scheme"] != scheme or not believed(found["host"]):
+    if found is None or found["scheme"] not in scheme.split("|") or not believed(found["host"]):
         raise ValueError(f"{field} must be {scheme}://HOST:PORT of the cluster's own scheduler")
     return found[0]
 

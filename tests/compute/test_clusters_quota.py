@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKe
 
 GIB = 1024**3
 SOAK = bool(os.environ.get("AF_SOAK"))
-USERS, GROUPS, STEPS = (300, 8, 20_000) if SOAK else (60, 4, 600)
+USERS, GROUPS, STEPS = (300, 8, 6_000) if SOAK else (60, 4, 600)
 
 COMPUTE = ComputeConfig.model_validate(
     {

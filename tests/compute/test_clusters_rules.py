@@ -48,7 +48,7 @@ def test_the_other_types_can_be_had_when_one_backend_is_down(
     status, answer = bed.call("alice", "GET", "af/types")
     assert status == 200
     types = {one["name"]: one for one in answer["types"]}
-    assert list(types) == ["local", "cms-only", "brief", "lazy", "away"]
+    assert list(types) == ["local", "cms-only", "brief", "lazy", "gpu", "away"]
     assert types["local"]["available"]
     assert types["local"]["site"] == "machine room"
     assert (types["away"]["available"], types["away"]["reason"]) == (
@@ -106,6 +106,30 @@ def test_a_group_gets_no_more_than_its_quota_when_its_members_ask_for_more(
         assert bed.call("carol", "DELETE", f"af/clusters/{first}")[0] == 204
         bed.wait("carol", second, lambda one: one["workers"] == 2)
     assert used("carol")["/atlas", "workers"] == 2
+
+
+def test_a_gpu_is_for_one_worker_at_a_time(bed: Testbed, make: Callable[..., str]) -> None:
+    def devices(cluster: str) -> list[str]:
+        """Return what each worker of a cluster sees."""
+        return [
+            one.environ()["CUDA_VISIBLE_DEVICES"]
+            for one in bed.cluster_processes(cluster)
+            if "worker" in one.cmdline()
+        ]
+
+    first, without = make(type="gpu", scale=ONE), make(type="gpu", worker_gpus=0, scale=ONE)
+    found = bed.wait("alice", first, lambda one: one["workers"] == 1)
+    assert found["gpus"] == 1
+    assert devices(first) == ["GPU-0f0f"]
+    assert any("GPU=1" in one.cmdline() for one in bed.cluster_processes(first))
+    second = make(type="gpu", scale=ONE)
+    held = bed.wait("alice", second, lambda one: one["held"] is not None)
+    assert held["held"] == "All GPUs of this machine are in use; workers start when one is free."
+    bed.wait("alice", without, lambda one: one["workers"] == 1)
+    assert devices(without) == [""]
+    bed.call("alice", "DELETE", f"af/clusters/{first}")
+    bed.wait("alice", second, lambda one: one["workers"] == 1)
+    assert devices(second) == ["GPU-0f0f"]
 
 
 def test_a_cluster_is_not_made_when_the_user_has_as_many_as_allowed(

@@ -81,6 +81,12 @@ compute:
       images:
         default: own
         choices: [{{name: own, title: Ours}}, {{name: lost, environment: /nowhere}}]
+    - name: gpu
+      title: With a GPU
+      backend: local
+      worker: {{gpus: {{default: 1, min: 0, max: 1}}}}
+      scale: {{default: 0, max: 4}}
+      local: {{gpus: [GPU-0f0f]}}
     - name: away
       title: Cannot be had
       backend: local

@@ -94,7 +94,7 @@ def test_a_worker_is_closed_when_its_scheduler_says_nothing_of_it() -> None:
         ("active_workers", "abc"),
         ("active_workers", {"a": 1}),
         ("closed_workers", None),
-        ("scheduler_address", "tcp://127.0.0.1:8786"),
+        ("scheduler_address", "http://127.0.0.1:8786"),
         ("scheduler_address", "tls://10.0.0.1:8786"),
         ("scheduler_address", "tls://127.0.0.1:8786\r\nX: y"),
         ("dashboard_address", "http://169.254.169.254:80"),
