@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 _BYTES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -37,16 +38,17 @@ def as_seconds(value: object) -> float:
     >>> as_seconds("24h")
     86400.0
     """
-    return _read(value, r"([0-9]{1,18}(?:\.[0-9]{1,6})?) ?([smhd]?)", _SECONDS)
+    return float(_read(value, r"([0-9]{1,18}(?:\.[0-9]{1,6})?) ?([smhd]?)", _SECONDS))
 
 
-def _read(value: object, pattern: str, factors: dict[str, int]) -> float:
+def _read(value: object, pattern: str, factors: dict[str, int]) -> Fraction:
+    # exact: a float rounds whole numbers from 2**53 on
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**63:
-        return float(value)
+        return Fraction(value)
     found = re.fullmatch(pattern, value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("expected an amount such as 2G or 30m")
-    return float(found[1]) * factors[found[2]]
+    return Fraction(found[1]) * factors[found[2]]
 
 
 def bytes_text(amount: int) -> str:

@@ -71,24 +71,16 @@ def test_all_files_are_renewed_when_no_folder_is_shared(bed: Testbed) -> None:
         assert bed.wait("alice", cluster, lambda one: one["token"]["state"] == "valid")
 
 
-def test_a_cluster_without_tls_is_not_believed_and_gets_no_token(bed: Testbed) -> None:
-    body = {"options": {"type": "plain"}, "scale": {"mode": "fixed", "workers": 1}}
-    status, answer = bed.call("alice", "POST", "af/clusters", body)
-    assert status == 201, answer
-    cluster = str(answer["id"])
-    try:
-        log = bed.folder(cluster) / "logs" / "scheduler.log"
-        until(
-            lambda: log.exists() and "Failed to send heartbeat" in log.read_text(),
-            60,
-            "the scheduler is refused",
+def test_a_cluster_without_tls_gets_no_token_and_the_reason_is_shown(bed: Testbed) -> None:
+    with made(bed, "alice", "plain", 1) as cluster:
+        found = bed.wait("alice", cluster, lambda one: one["token"]["state"] == "error")
+        assert found["token"]["message"] == (
+            "The cluster's connections are not all encrypted, so it gets no token."
         )
-        assert "tcp://" in log.read_text()
-        found = bed.call("alice", "GET", f"af/clusters/{cluster}")[1]
-        assert (found["state"], found["workers"]) == ("starting", 0)
         assert token_files(bed, cluster) == {}
-    finally:
-        bed.call("alice", "DELETE", f"af/clusters/{cluster}")
+        log = (bed.folder(cluster) / "logs" / "scheduler.log").read_text()
+        assert "tcp://" in log
+        assert "tls://" not in log
 
 
 def test_nobody_gives_a_cluster_a_token_but_who_has_its_certificate_and_secret(
