@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
+from testbed.cluster_panel import ClusterPanel
 from testbed.front_end_clusters import cluster
-
-if TYPE_CHECKING:
-    from testbed.cluster_panel import ClusterPanel
+from testbed.front_end_lab import OWN_HOST
 
 pytestmark = pytest.mark.browser
 
@@ -22,17 +22,21 @@ def open_dashboard(panel: ClusterPanel, title: str) -> Any:
     return panel.hook("dashboard-pane", title=title)
 
 
-def test_dashboard_cannot_touch_lab_when_its_pane_is_open(cluster_panel: ClusterPanel) -> None:
-    panel = cluster_panel.open().live()
+@pytest.mark.parametrize("host", ["127.0.0.1", OWN_HOST], ids=["one-host", "subdomains"])
+def test_dashboard_cannot_touch_lab_when_its_pane_is_open(
+    cluster_panel: ClusterPanel, host: str
+) -> None:
+    panel = ClusterPanel(cluster_panel.page, cluster_panel.address.replace("127.0.0.1", host))
+    panel.open().live()
     pane = open_dashboard(panel, "Own")
     pane.and_(panel.hook("dashboard-pane", state="shown")).wait_for()
     frame = pane.locator("iframe")
-    assert frame.count() == 1
-    assert frame.get_attribute("sandbox") == "allow-scripts"
+    expect(frame).to_have_count(1)
+    expect(frame).to_have_attribute("sandbox", "allow-scripts")
     pane.frame_locator("iframe").locator("#found").get_by_text("isolated").wait_for()
     # it has tried to take the whole window away
     assert panel.page.url.startswith(panel.address)
-    assert panel.card(id="one").is_visible()
+    expect(panel.card(id="one")).to_be_visible()
 
 
 def test_dashboard_is_refused_when_it_lies_outside_the_server(cluster_panel: ClusterPanel) -> None:
@@ -56,14 +60,14 @@ def test_panes_come_back_with_the_page_and_ask_for_fresh_tickets(
     panel.hook("logs-pane", state="shown").wait_for()
     # three tabs in one place, beside the launcher
     tabs = page.locator("#jp-main-dock-panel .lm-DockPanel-tabBar", has_text="Task stream")
-    assert tabs.locator(".lm-TabBar-tab").count() == 3
+    expect(tabs.locator(".lm-TabBar-tab")).to_have_count(3)
     first = page.locator('[data-af="dashboard-pane"][data-title="Own"] iframe').get_attribute("src")
     with page.expect_response("**/lab/api/workspaces/**", timeout=60_000):
         pass  # Lab saves its layout a while after the last change
 
     panel.open(reset=False)
     tabs.wait_for()
-    assert tabs.locator(".lm-TabBar-tab").count() == 3
+    expect(tabs.locator(".lm-TabBar-tab")).to_have_count(3)
     tabs.get_by_text("Own", exact=True).click()
     panel.hook("dashboard-pane", title="Own", state="shown").wait_for()
     page.frame_locator('[data-title="Own"] iframe').locator("#found").get_by_text(
@@ -97,7 +101,7 @@ def test_a_pane_says_so_when_its_cluster_is_over(cluster_panel: ClusterPanel) ->
         "before => document.querySelector('[data-af=dashboard-pane] iframe').src !== before",
         arg=before,
     )
-    assert page.locator('[data-af="dashboard-pane"] iframe').count() == 1
+    expect(page.locator('[data-af="dashboard-pane"] iframe')).to_have_count(1)
 
 
 def test_logs_are_shown_chosen_read_again_and_copied(cluster_panel: ClusterPanel) -> None:
@@ -116,7 +120,7 @@ def test_logs_are_shown_chosen_read_again_and_copied(cluster_panel: ClusterPanel
     # the last lines are in sight
     assert text.evaluate("node => node.scrollTop + node.clientHeight >= node.scrollHeight - 4")
     panel.hook("logs-of").select_option("worker 0")
-    assert text.inner_text() == "bad token"
+    expect(text).to_have_text("bad token")
     panel.stage(logs=[{**worker, "text": "bad token\nmended\n"}])
     panel.hook("logs-refresh").click()
     text.get_by_text("mended").wait_for()

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from testbed.cluster_panel import OWN, THEMES, ClusterPanel
 from testbed.front_end_clusters import BATCH, GIB, IN_LAB, LOCAL, cluster
@@ -58,9 +59,9 @@ def test_a_card_is_there_at_once_and_stays_in_its_place_when_a_cluster_is_made(
     print(f"click to card: {took:.3f} s")
     assert took < FIRST_CARD * slowness()
     panel.card(state="running", workers="2").wait_for()
-    assert panel.card().count() == 1
+    expect(panel.card()).to_have_count(1)
     assert page.evaluate("document.contains(watched.node)")
-    assert "This machine" in panel.card().inner_text()
+    expect(panel.card()).to_contain_text("This machine")
     # buttons do not move under the mouse: what comes later stands below them
     assert page.evaluate(
         "watched.node.querySelector('.af-card-buttons').getBoundingClientRect().bottom"
@@ -151,8 +152,8 @@ def test_a_broken_connection_is_replaced_unseen_and_questions_stand_in_for_it(
 
     panel.stage(events="refused")
     panel.hook("feed", state="away").wait_for()
-    assert panel.hook("feed").inner_text() == "No live news; asking every 5 s"
-    assert panel.hook("notice").count() == 0  # nothing is wrong with the clusters
+    expect(panel.hook("feed")).to_have_text("No live news; asking every 5 s")
+    expect(panel.hook("notice")).to_have_count(0)  # nothing is wrong with the clusters
     panel.stage(clusters=[cluster("one", workers=2)])
     panel.card(id="one", workers="2").wait_for(timeout=60_000)
     panel.stage(events="open")
@@ -169,7 +170,7 @@ def test_clusters_are_there_when_a_proxy_holds_the_events_back(cluster_panel: Cl
     panel.stage(events="silent")
     panel.open()
     panel.card(id="one").wait_for(timeout=60_000)
-    assert panel.hook("feed", state="away").is_visible()
+    expect(panel.hook("feed", state="away")).to_be_visible()
 
 
 def test_the_dialog_shows_what_can_be_had_and_what_is_wrong_where_it_is(
@@ -178,24 +179,24 @@ def test_the_dialog_shows_what_can_be_had_and_what_is_wrong_where_it_is(
     panel, page = cluster_panel, cluster_panel.page
     panel.open().live()
     panel.hook("new-cluster").click()
-    assert panel.hook("dialog-type", name="local").is_checked()
-    assert panel.hook("dialog-type", name="batch").is_disabled()
+    expect(panel.hook("dialog-type", name="local")).to_be_checked()
+    expect(panel.hook("dialog-type", name="batch")).to_be_disabled()
     assert panel.hook("dialog-reason").inner_text() == BATCH["reason"]
     # a click on one that is away does nothing
     page.get_by_text("HTCondor, with a queue.").click(force=True)
-    assert panel.hook("dialog-type", name="local").is_checked()
+    expect(panel.hook("dialog-type", name="local")).to_be_checked()
     assert page.locator(".af-type").first.inner_text().split("\n")[0].startswith("This machine")
-    assert "CERN" in page.locator(".af-type").first.inner_text()
+    expect(page.locator(".af-type").first).to_contain_text("CERN")
     options = panel.hook("dialog-image").locator("option").all_inner_texts()
     assert options == ["Python 3.13", "coffea and ROOT"]
 
     panel.hook("dialog-worker_cores").fill("2")
     panel.hook("dialog-workers").fill("15")
     cores = panel.page.locator('.af-form [data-af="quota"][data-resource="cores"]')
-    assert cores.inner_text() == "20 of 400 cores left for /cms"
+    expect(cores).to_have_text("20 of 400 cores left for /cms")
     assert cores.get_attribute("data-over") is not None
     short = "20 of 400 cores left for /cms: 10 of 15 workers can start now."
-    assert panel.hook("dialog-short").inner_text() == short
+    expect(panel.hook("dialog-short")).to_have_text(short)
     assert panel.hook("dialog-total").inner_text().split("\n")[-1] == "30 cores · 15 GiB"
     # somebody else has given cores back
     told = panel.told()["scene"]["quotas"]
@@ -203,13 +204,13 @@ def test_the_dialog_shows_what_can_be_had_and_what_is_wrong_where_it_is(
     panel.page.locator('.af-form [data-af="quota"][data-resource="cores"]').get_by_text(
         "62 of 64 cores left for you"
     ).wait_for()
-    assert panel.hook("dialog-short").inner_text() == ""
+    expect(panel.hook("dialog-short")).to_have_text("")
 
     top = panel.hook("dialog-workers").bounding_box()["y"]
     panel.hook("dialog-worker_memory").fill("17")
     problem = panel.hook("dialog-problem", field="worker_memory")
-    assert problem.inner_text() == "Must be a number: 0.5 to 16 GiB."
-    assert panel.hook("dialog-worker_memory").get_attribute("aria-invalid") == "true"
+    expect(problem).to_have_text("Must be a number: 0.5 to 16 GiB.")
+    expect(panel.hook("dialog-worker_memory")).to_have_attribute("aria-invalid", "true")
     panel.hook("dialog-workers").fill("0x3")
     assert panel.hook("dialog-problem").count() >= 1
     assert panel.hook("dialog-workers").bounding_box()["y"] == top
@@ -218,8 +219,8 @@ def test_the_dialog_shows_what_can_be_had_and_what_is_wrong_where_it_is(
     assert panel.bodies() == []
 
     panel.hook("dialog-type", name="inside").check()
-    assert "outside the quota" in panel.hook("dialog-in-lab").inner_text()
-    assert panel.hook("dialog-short").count() == 0
+    expect(panel.hook("dialog-in-lab")).to_contain_text("outside the quota")
+    expect(panel.hook("dialog-short")).to_have_count(0)
     panel.hook("dialog-mode").select_option("adaptive")
     panel.hook("dialog-minimum").fill("3")
     panel.hook("dialog-maximum").fill("2")
@@ -288,15 +289,15 @@ def test_what_is_refused_can_be_changed_and_asked_for_again(cluster_panel: Clust
     panel.hook("dialog-workers").fill("30")
     panel.hook("dialog-create").click()
     panel.card(state="failed").wait_for()
-    assert panel.hook("cluster-reason").inner_text() == sentence
+    expect(panel.hook("cluster-reason")).to_have_text(sentence)
     panel.stage(refusal=None)
     panel.hook("cluster-again").click()
-    assert panel.hook("dialog-worker_cores").input_value() == "4"
-    assert panel.hook("dialog-workers").input_value() == "30"
+    expect(panel.hook("dialog-worker_cores")).to_have_value("4")
+    expect(panel.hook("dialog-workers")).to_have_value("30")
     panel.hook("dialog-workers").fill("5")
     panel.hook("dialog-create").click()
     panel.card(state="running", workers="5").wait_for()
-    assert panel.card().count() == 1
+    expect(panel.card()).to_have_count(1)
     # one that failed later is taken off the list
     panel.stage(clusters=[cluster("gone", state="failed", reason="It broke.")])
     panel.card(state="failed").wait_for()
@@ -325,18 +326,18 @@ def test_time_and_quota_are_on_the_card(cluster_panel: ClusterPanel) -> None:
     assert ends.inner_text().startswith("Without work it ends in 6:")
     before = ends.inner_text()
     _until(lambda: ends.inner_text() != before)  # it counts down without any news
-    assert panel.hook("cluster-warning").inner_text() == warning
+    expect(panel.hook("cluster-warning")).to_have_text(warning)
     card = panel.card(id="held")
-    assert card.locator('[data-af="cluster-held"]').inner_text() == held
+    expect(card.locator('[data-af="cluster-held"]')).to_have_text(held)
     assert (
         card.locator('[data-af="cluster-ends"]').inner_text() == "Its lifetime ends in 2 h 01 min"
     )
-    assert "2 of 40" in card.inner_text()
-    assert "GPUs" in card.inner_text()
-    assert card.locator('[data-af="cluster-token"][data-state="valid"]').is_visible()
+    expect(card).to_contain_text("2 of 40")
+    expect(card).to_contain_text("GPUs")
+    expect(card.locator('[data-af="cluster-token"][data-state="valid"]')).to_be_visible()
     assert panel.card(id="over").locator('[data-state="expired"]').count() >= 1
     lost = panel.card(id="lost").locator('[data-af="cluster-token"][data-state="error"]')
-    assert lost.inner_text() == "No valid token on the workers: Log in."
+    expect(lost).to_have_text("No valid token on the workers: Log in.")
     panel.page.locator(".af-quotas summary").click()
     quota = panel.hook("dask-panel").locator('[data-af="quota"][data-name="/cms"]').first
     assert quota.inner_text().split() == ["Cores", "·", "/cms", "20", "of", "400"]
@@ -355,8 +356,8 @@ def test_other_types_work_when_one_backend_is_away(cluster_panel: ClusterPanel) 
     assert away["message"] in panel.hook("notice").inner_text()
     panel.card(id=inside["id"]).wait_for()
     panel.hook("new-cluster").click()
-    assert panel.hook("dialog-type", name="local").is_disabled()
-    assert panel.hook("dialog-type", name="inside").is_checked()
+    expect(panel.hook("dialog-type", name="local")).to_be_disabled()
+    expect(panel.hook("dialog-type", name="inside")).to_be_checked()
     panel.hook("dialog-create").click()
     panel.card(state="running", workers="1").wait_for()
     panel.stage(problem=None, types=[LOCAL, IN_LAB])
@@ -392,11 +393,11 @@ def test_types_are_asked_for_again_when_they_did_not_come(cluster_panel: Cluster
     panel.stage(clusters=[cluster("one", workers=1)])
     panel.card(id="one", workers="1").wait_for()
     assert panel.hook("notice").is_visible()  # a push does not hide it
-    assert panel.hook("new-cluster").is_disabled()
+    expect(panel.hook("new-cluster")).to_be_disabled()
     page.unroute("**/af/clusters/types*")
     panel.hook("retry").click()
     panel.hook("notice").wait_for(state="detached")
-    assert panel.hook("new-cluster").is_enabled()
+    expect(panel.hook("new-cluster")).to_be_enabled()
 
 
 LONG = "a-very-long-name-without-any-place-to-break-" * 30
@@ -465,7 +466,7 @@ def test_what_others_wrote_is_shown_as_text_and_breaks_nothing(
     page.route("**/af/clusters/one/code*", lambda route: route.fulfill(**refusal))
     card.locator('[data-af="cluster-insert"]').click()
     page.locator(".Toastify__toast-body").wait_for()
-    assert page.locator("img[src=x]").count() == 0
+    expect(page.locator("img[src=x]")).to_have_count(0)
     assert page.evaluate("window.hacked") is None
     errors = [each for each in page.console_errors if not re.search("sandboxed|409", each)]
     assert errors == []

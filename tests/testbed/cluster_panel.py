@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from testbed.front_end_lab import TOKEN
+from testbed.front_end_lab import TOKEN, wait_until_started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +78,8 @@ class ClusterPanel:
         self.page.goto(f"{self.address}/lab/workspaces/clusters?token={TOKEN}{suffix}")
         self.page.wait_for_selector("#jp-main-dock-panel")
         self.page.wait_for_selector('.lm-TabBar-tab[data-id="af-dask"]')
+        if reset:
+            wait_until_started(self.page)
         return self.show()
 
     def show(self) -> ClusterPanel:

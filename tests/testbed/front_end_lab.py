@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "af_labextension" / "labextension" / "package.json"
 TOKEN = "front-end-test"
 DATA = "analysis_facility-*.data/data"
+OWN_HOST = "alice.localhost"
+"""Host name of a Lab that also answers at it, as with JupyterHub's ``subdomain_host``."""
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +103,8 @@ def running_lab_process(
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
         f"--ServerApp.jpserver_extensions={extensions}",
+        # where each user has a host name of its own; a browser finds all of .localhost here
+        f"--ServerApp.local_hostnames={['localhost', OWN_HOST]}",
         # Lab asks jupyter.org for news otherwise
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
