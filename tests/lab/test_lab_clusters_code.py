@@ -11,7 +11,7 @@ import pytest
 
 from testbed import lab_hub as lab_hub_module
 from testbed import lab_server as lab_server_module
-from testbed.lab_clusters import HERE, ask, hears, listed, processes, tab, until
+from testbed.lab_clusters import HERE, ask, ended, hears, listed, tab, until
 from testbed.lab_hub import lab_config
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def test_a_cluster_in_this_server_is_made_by_code_and_listed(start_lab: St
     end = f"from af_labextension import clusters; clusters.connect({made!r}).shutdown(); print(1)"
     assert await run(end) == "1"
     await until(lambda: listed(lab), lambda found: not found)
-    assert not processes(made)
+    await ended(made)
 
 
 GATEWAY = """

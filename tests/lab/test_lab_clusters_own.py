@@ -19,6 +19,7 @@ from testbed.lab_clusters import (
     all_processes,
     ask,
     computing,
+    ended,
     hears,
     holder,
     listed,
@@ -70,7 +71,7 @@ async def test_a_cluster_is_made_used_and_ended_when_the_panel_asks(start_lab: S
     assert logs["logs"][0]["truncated"]
     assert (await ask(lab, "DELETE", f"af/clusters/{cluster}"))[0] == 204
     await until(lambda: listed(lab), lambda found: not found)
-    assert not processes(cluster)
+    await ended(cluster)
     assert (await ask(lab, "GET", f"af/clusters/{cluster}"))[0] == 404
 
 
@@ -85,7 +86,7 @@ async def test_a_cluster_goes_on_computing_when_the_lab_starts_again(
         begin = time.monotonic()
         lab = await lab_of(start_lab)
         (one,) = await listed(lab)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 15  # three times what is promised
         assert (one["id"], one["state"]) == (cluster, "running")
     out, _ = await work.communicate()
     assert int(out) == sum(range(600))
@@ -103,9 +104,9 @@ async def test_the_panel_says_what_happened_when_the_holder_is_killed(
         killed = time.monotonic()
         os.kill(holder(cluster).pid, signal.SIGKILL)
         found = await hears(told, lambda found: found["clusters"][0]["state"] == "failed")
-        assert time.monotonic() - killed < 5
+        assert time.monotonic() - killed < 15  # three times what is promised
         assert "killed, or out of memory" in found["clusters"][0]["reason"]
-    await until(lambda: asyncio.sleep(0, processes(cluster)), lambda left: not left, 60)
+    await ended(cluster)
     work.kill()
     await work.communicate()
     _, logs = await ask(lab, "GET", f"af/clusters/{cluster}/logs?lines=100")
@@ -119,7 +120,7 @@ async def test_nothing_is_left_when_lab_and_holder_are_killed(start_lab: StartLa
     cluster = await make(lab)
     await lab.app.extension_manager.stop_all_extensions()  # type: ignore[no-untyped-call]
     os.kill(holder(cluster).pid, signal.SIGKILL)
-    await until(lambda: asyncio.sleep(0, processes(cluster)), lambda left: not left, 60)
+    await ended(cluster)
     lab = await lab_of(start_lab)
     (one,) = await listed(lab)
     assert (one["state"], one["workers"]) == ("failed", 0)
@@ -137,7 +138,7 @@ async def test_what_a_killed_holder_leaves_is_ended_when_the_lab_looks(
         one.suspend()
     os.kill(held.pid, signal.SIGKILL)
     await shown(lab, cluster, lambda one: one["state"] == "failed")
-    await until(lambda: asyncio.sleep(0, processes(cluster)), lambda left: not left, 60)
+    await ended(cluster)
 
 
 async def test_a_fixed_number_stays_when_it_was_adaptive_before(start_lab: StartLab) -> None:
@@ -312,7 +313,7 @@ async def test_a_class_of_a_site_is_held_with_what_the_administrator_says(
     assert "T2" not in json.dumps(answer)
     await ask(lab, "DELETE", f"af/clusters/{cluster}")
     await until(lambda: listed(lab), lambda found: not found)
-    assert not processes(cluster)
+    await ended(cluster)
 
 
 async def test_the_lab_answers_and_ends_it_when_a_class_blocks(
@@ -336,7 +337,7 @@ async def test_the_lab_answers_and_ends_it_when_a_class_blocks(
     for cluster in (made["id"], other):
         assert (await ask(lab, "DELETE", f"af/clusters/{cluster}"))[0] == 204
     await until(lambda: listed(lab), lambda found: not found)
-    assert not processes(made["id"])
+    await ended(made["id"])
 
 
 async def test_the_reason_is_shown_when_a_class_breaks(
@@ -347,7 +348,7 @@ async def test_the_reason_is_shown_when_a_class_breaks(
         _, made = await ask(lab, "POST", "af/clusters", {"type": kind})
         one = await shown(lab, made["id"], lambda one: one["state"] == "failed")
         assert reason in one["reason"]
-        assert not processes(made["id"])
+        await ended(made["id"])
         assert (await ask(lab, "DELETE", f"af/clusters/{made['id']}"))[0] == 204
     assert not await listed(lab)
 
@@ -373,7 +374,7 @@ async def test_a_cluster_ends_by_itself_when_its_time_is_over(start_lab: StartLa
         _, made = await ask(lab, "POST", "af/clusters", {"type": kind})
         one = await shown(lab, made["id"], lambda one: one["state"] == "stopped")
         assert why in one["reason"]
-        assert not processes(made["id"])
+        await ended(made["id"])
 
 
 def modes(*paths: Path) -> set[int]:
@@ -399,7 +400,7 @@ async def test_files_are_the_users_alone(start_lab: StartLab) -> None:
     await ask(lab, "DELETE", f"af/clusters/{cluster}")
     await until(lambda: listed(lab), lambda found: not found)
     assert [path.name for path in inside(folder)] == ["types.json"]
-    assert not all_processes(str(folder))
+    await until(lambda: asyncio.to_thread(all_processes, str(folder)), lambda left: not left, 60)
 
 
 async def test_a_cluster_is_found_when_the_runtime_folder_was_cleared(

@@ -149,6 +149,11 @@ def processes(cluster: str) -> list[psutil.Process]:
     return found
 
 
+async def ended(cluster: str) -> None:
+    """Wait until nothing of a cluster runs; its state is told a moment before."""
+    await until(lambda: asyncio.to_thread(processes, cluster), lambda left: not left, 60)
+
+
 def all_processes(folder: str) -> list[psutil.Process]:
     """Return the processes of all clusters that a folder knew, by the folder in their environment."""
     found = []
