@@ -45,7 +45,8 @@ PLAN = Plan("here", "Here", "", "m:C", [], {"key": "v"}, {}, {"mode": "fixed", "
 def written_down(folder: Folder, **changes: Any) -> str:
     """Write a cluster down and return its id."""
     cluster = new_id()
-    folder.write({**PLAN.state(cluster), **changes})
+    # the plan is as old as the run of the tests
+    folder.write({**PLAN.state(cluster), "created_at": time.time(), **changes})
     return cluster
 
 
