@@ -58,8 +58,8 @@ def test_login_lab_and_clusters_work_when_the_address_is_not_loopback(
     status = alice.lab("af/status").json
     assert status["hub"]["home_url"].startswith(f"{public.base_url}/hub/")
     assert status["tokens"][0]["state"] == "valid"
-    clusters = Clusters(alice)
-    assert clusters.ask_lab("GET") == (200, {"clusters": []})
+    status_code, listed = Clusters(alice).ask_lab("GET")
+    assert (status_code, listed["clusters"], listed["problem"]) == (200, [], None)
     assert "zmumu" in alice.lab("af/storage/demo/list?path=/cms").text
 
 
