@@ -38,7 +38,7 @@ def file(number: int) -> dict[str, Any]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a Lab wait for tenths of a second only."""
     patience = Patience(connect=0.5, first=0.4, idle=0.3, largest=4 * 1024 * 1024)
-    monkeypatch.setattr("af_labextension.rucio.client.Patience", lambda: patience)
+    monkeypatch.setattr("af_labextension.rucio.exchange.Patience", lambda: patience)
 
 
 async def refusal(lab: LabServer, route: str = FILES) -> tuple[int, str]:
