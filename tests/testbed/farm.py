@@ -92,12 +92,14 @@ class Farm:
         self._fail()
         await asyncio.sleep(self.draw.random() / 200)
         self.living.pop(state.get("job", ""), None)
-        for device in state["gpus"]:
+        # empty if its scheduler named it before it was started
+        for device in state.get("gpus", ()):
             self.devices.pop(device, None)
 
     async def alive(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
         """Say what is remembered; schedulers never die."""
-        return [state["job"] in self.living or state["job"] in self.owners for state in states]
+        jobs = [state.get("job") for state in states]
+        return [job in self.living or job in self.owners for job in jobs]
 
     async def end_unknown(self, known: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         """End what nobody knows."""
