@@ -180,6 +180,9 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from af_hub.embedded.interrupts import note_interrupts
+
+    note_interrupts()
     from af_hub.embedded.layout import Layout, default_data_folder
     from af_hub.embedded.setup import require_modules
 

@@ -15,6 +15,7 @@ from af_hub.embedded.assembly import assemble, uses_own_storage, wire
 from af_hub.embedded.filling import fill_storage
 from af_hub.embedded.guard import sweep
 from af_hub.embedded.instance import instance_id, instance_lock
+from af_hub.embedded.interrupts import go_on
 from af_hub.embedded.ports import own_addresses, require_public_port
 from af_hub.embedded.rucio.part import own_rucio
 from af_hub.embedded.setup import prepare, prepare_rucio
@@ -66,6 +67,8 @@ def run(options: Options) -> None:
     ------
     AFError
         It cannot be started; nothing of it runs any more.
+    KeyboardInterrupt
+        It was interrupted before it had started a part.
     """
     check_host(options)
     begin = time.monotonic()
@@ -119,6 +122,7 @@ async def _serve(wiring: Wiring, begin: float) -> None:
     # now it listens: from here on a signal ends the start in order, and never by an exception
     # in the middle of it
     await asyncio.sleep(0)
+    go_on()
     parts = assemble(wiring)
     starting = asyncio.create_task(_start(supervisor, wiring, parts))
     try:
