@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
+from dask_gateway_server.backends import db_base
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dask_gateway_server.backends.db_base import Worker
     from sqlalchemy.engine import Engine
 
 
@@ -28,3 +32,17 @@ def write_ahead(engine: Engine) -> None:
 
     # those that are open already have the defaults
     engine.dispose()
+
+
+def forget_workers(engine: Engine, workers: Sequence[Worker]) -> None:
+    """Delete workers from the database and from Gateway's memory."""
+    if not workers:
+        return
+    table = db_base.workers
+    with engine.begin() as connection:
+        connection.execute(
+            table.delete().where(table.c.id == sqlalchemy.bindparam("_id")),
+            [{"_id": worker.id} for worker in workers],
+        )
+    for worker in workers:
+        worker.cluster.workers.pop(worker.name, None)

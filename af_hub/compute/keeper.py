@@ -24,6 +24,8 @@ SWEEP_PERIOD = 2.0
 """Seconds between looks at ages and at schedulers that died."""
 RECONCILE_PERIOD = 30.0
 """Seconds between comparisons of records with what runs."""
+WORKERS_KEPT = 600.0
+"""Seconds for which a worker that has stopped stays on record, for a late word of its scheduler."""
 LAST_LINES = 200
 """Lines of each log that are kept of a cluster that failed."""
 MOST_KEPT = 50
@@ -49,6 +51,8 @@ class Keeper:
             await asyncio.sleep(SWEEP_PERIOD)
             await self._carefully(self._end_dead)
             await self._carefully(self._end_over)
+            # some wait for nothing but time
+            self._backend.try_held()
 
     async def reconcile_loop(self) -> None:
         """Compare the records with what runs, at once and every `RECONCILE_PERIOD` seconds."""
@@ -69,6 +73,7 @@ class Keeper:
             for line in await engine.end_unknown(self._known()):
                 self._backend.log.warning("Ended what no record knows: %s", line)
         await self._end_lost_workers()
+        self._backend.forget_workers(time.time() - WORKERS_KEPT)
         self._check_ledger()
 
     def _known(self) -> Mapping[str, list[dict[str, object]]]:

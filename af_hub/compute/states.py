@@ -14,12 +14,13 @@ from dask_gateway_server.backends.db_base import JobStatus
 from dask_gateway_server.utils import timestamp
 
 from af_hub.compute.audit import ClusterAudit
-from af_hub.compute.database import write_ahead
+from af_hub.compute.database import forget_workers, write_ahead
 from af_hub.compute.heartbeat import read_heartbeat
 from af_hub.compute.ledger import Holding, Ledger
 from af_hub.compute.life import End, end_of
 from af_hub.compute.processes import ClusterProcesses
 from af_hub.compute.quota import Amount
+from af_hub.compute.start_pace import StartPace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 NO_GPU = "All GPUs of this machine are in use; workers start when one is free."
 """Why workers are held although the quota has room."""
+TOO_FAST = "Workers of this cluster end soon after they start; more start within a minute."
+"""Likewise, when workers are started again and again."""
 
 
 class ClusterStates(ClusterProcesses):
@@ -48,6 +51,7 @@ class ClusterStates(ClusterProcesses):
         self._idle_since: dict[str, float] = {}
         self._busy_at: dict[str, float] = {}
         self._held: dict[str, str] = {}
+        self._pace = StartPace()
         await super().setup(app)
 
     async def do_setup(self) -> None:
@@ -143,9 +147,10 @@ class ClusterStates(ClusterProcesses):
         if cluster.status >= JobStatus.STOPPED and self.ledger.close(cluster.name):
             for noted in (self._idle_since, self._busy_at, self._held):
                 noted.pop(cluster.name, None)
+            self._pace.forget(cluster.name)
             seconds = (timestamp() - cluster.start_time) / 1000
             self.audit.was_ended(cluster, cluster.state.get("why", "failed"), seconds)
-            self._try_held()
+            self.try_held()
         self.changed(cluster)
 
     async def reconcile_worker(self, worker: Worker) -> None:
@@ -153,12 +158,32 @@ class ClusterStates(ClusterProcesses):
         await super().reconcile_worker(worker)
         stopped = worker.status >= JobStatus.STOPPED
         if stopped and self.ledger.release(worker.cluster.name, worker.name):
-            self._try_held()
+            self.try_held()
         self.changed(worker.cluster)
 
-    def _try_held(self) -> None:
+    def try_held(self) -> None:
+        """Look again at clusters whose workers wait for room."""
         for name in self._held:
             self.queue.put(self.db.get_cluster(name))
+
+    def forget_workers(self, before: float) -> int:
+        """Drop the records of workers that had stopped before a time, in seconds since the epoch.
+
+        Gateway keeps them as long as their cluster, and looks through all at each heartbeat.
+
+        Returns
+        -------
+        int
+            How many.
+        """
+        gone = [
+            worker
+            for cluster in self.db.active_clusters()
+            for worker in cluster.workers.values()
+            if worker.status >= JobStatus.STOPPED and (worker.stop_time or 0) < before * 1000
+        ]
+        forget_workers(self.db.db, gone)
+        return len(gone)
 
     async def _check_cluster_proxied(self, cluster: Cluster) -> None:
         # only the TLS route: the dashboard is served by us, to its owner (dask-gateway#570)
@@ -174,17 +199,20 @@ class ClusterStates(ClusterProcesses):
             await super()._check_cluster_scale(cluster)
             return
         missing = max(cluster.count - len(cluster.active_workers()), 0)
-        count, _ = self.ledger.grant(cluster.name, missing)
+        room, _ = self.ledger.grant(cluster.name, missing)
         gpus = self.gpu_room(cluster)
-        for _ in range(count if gpus is None else min(count, gpus)):
+        paced = self._pace.room(cluster.name, cluster.count, time.monotonic())
+        for _ in range(min(room, paced, room if gpus is None else gpus)):
             worker = self.db.create_worker(cluster)
             self.ledger.reserve(cluster.name, worker.name)
+            self._pace.note(cluster.name, time.monotonic())
             self.queue.put(worker)
             missing -= 1
         self._held.pop(cluster.name, None)
         if missing:
             _, shortage = self.ledger.grant(cluster.name, missing)
-            self._held[cluster.name] = shortage.sentence if shortage else NO_GPU
+            other = TOO_FAST if paced < room else NO_GPU
+            self._held[cluster.name] = shortage.sentence if shortage else other
 
     async def _worker_to_stopped(self, worker: Worker) -> None:
         # Gateway says "stopped" even if that failed; then a worker would run that no quota counts.

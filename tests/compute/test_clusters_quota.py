@@ -16,11 +16,11 @@ from dask_gateway_server.backends import db_base
 from dask_gateway_server.backends.db_base import JobStatus
 from dask_gateway_server.models import User
 
-from af_hub.compute import keeper
+from af_hub.compute import keeper, start_pace
 from af_hub.compute.backend import FacilityBackend
 from af_hub.compute.quota import Amount
 from af_hub.compute.shown import types_json
-from af_hub.compute.states import holding_of
+from af_hub.compute.states import TOO_FAST, holding_of
 from af_hub.compute.types import ComputeConfig
 from af_hub.errors import Refusal
 from testbed.farm import Farm, start_farm, stop_farm
@@ -265,6 +265,68 @@ async def test_a_worker_is_replaced_when_its_process_went_without_a_word(
     # and what no record knows is ended
     farm.living["f" * 32] = cluster.name
     await until(lambda: "f" * 32 not in farm.living)
+    await stop_farm(backend, runner)
+
+
+async def test_workers_wait_when_their_scheduler_calls_them_closed_again_and_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
+    monkeypatch.setattr(start_pace, "WINDOW", 3.0)
+    draw = random.Random(4)  # noqa: S311  not for secrets
+    farm = Farm(COMPUTE, draw, 0)
+    backend, runner = await start_farm(folder, farm, monkeypatch)
+    cluster = await backend.create(user_of(0), {}, {"mode": "fixed", "workers": 0})
+    farm.owners[cluster.name] = "u0", "/g0", Amount(workers=1, cores=1, memory=GIB)
+    await until(lambda: cluster.status >= JobStatus.SUBMITTED)
+    says = {**heartbeat(draw, backend, cluster.name), "count": 2, "active_workers": []}
+
+    async def say(state: str) -> None:
+        now = {"active_workers": [], "closed_workers": [], state: list(farm.living)}
+        await backend.on_cluster_heartbeat(cluster.name, {**says, **now})
+        await asyncio.sleep(0.01)
+
+    async def close_until(what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not what():
+                await say("active_workers")  # else Gateway gives the cluster up
+                await say("closed_workers")
+
+    await close_until(lambda: backend.held(cluster) == TOO_FAST)
+    assert len(cluster.workers) == 2 * 2 + start_pace.SPARE
+    # they come when time has passed, by themselves
+    await until(lambda: len(farm.living) == 2 and backend.held(cluster) is None)
+    await stop_farm(backend, runner)
+
+
+async def test_stopped_workers_are_forgotten_when_their_cluster_lives_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
+    monkeypatch.setattr(keeper, "WORKERS_KEPT", 0.5)
+    draw = random.Random(5)  # noqa: S311  not for secrets
+    farm = Farm(COMPUTE, draw, 0)
+    backend, runner = await start_farm(folder, farm, monkeypatch)
+    cluster = await backend.create(user_of(0), {}, {"mode": "fixed", "workers": 0})
+    farm.owners[cluster.name] = "u0", "/g0", Amount(workers=1, cores=1, memory=GIB)
+    await until(lambda: cluster.status >= JobStatus.SUBMITTED)
+    says = {**heartbeat(draw, backend, cluster.name), "count": 1, "closed_workers": []}
+    await backend.on_cluster_heartbeat(cluster.name, {**says, "active_workers": []})
+    await until(lambda: len(farm.living) == 1)
+    (first,) = farm.living
+    await backend.on_cluster_heartbeat(cluster.name, {**says, "active_workers": [first]})
+    await backend.on_cluster_heartbeat(
+        cluster.name, {**says, "active_workers": [], "closed_workers": [first]}
+    )
+    await until(lambda: list(cluster.workers) == list(farm.living) and first not in farm.living)
+    assert len(farm.living) == 1
+    # its scheduler may still name it, and a restart does not find it
+    await backend.on_cluster_heartbeat(
+        cluster.name, {**says, "active_workers": list(farm.living), "closed_workers": [first]}
+    )
+    await stop_farm(backend, runner)
+    backend, runner = await start_farm(folder, farm, monkeypatch)
+    assert list(backend.db.get_cluster(cluster.name).workers) == list(farm.living)
     await stop_farm(backend, runner)
 
 
