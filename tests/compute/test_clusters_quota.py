@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from aiohttp.web import AppRunner
+    from dask_gateway_server.backends.db_base import Cluster
+
 # Gateway itself names what it keeps in aiohttp's application by texts
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 
@@ -68,6 +71,17 @@ COMPUTE = ComputeConfig.model_validate(
     }
 )
 
+WORD: dict[str, Any] = {
+    "scheduler_address": "tls://farm:8786",
+    "dashboard_address": "http://farm:8787",
+    "api_address": "https://farm:1",
+    "count": 0,
+    "active_workers": [],
+    "closing_workers": [],
+    "closed_workers": [],
+}
+"""Heartbeat of a scheduler that wants nothing and has nothing."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -93,12 +107,9 @@ def heartbeat(draw: random.Random, backend: FacilityBackend, name: str) -> dict[
     some = [worker for worker in workers if draw.random() < 0.7]
     cut = draw.randrange(len(some) + 1)
     return {
-        "scheduler_address": "tls://farm:8786",
-        "dashboard_address": "http://farm:8787",
-        "api_address": "https://farm:1",
+        **WORD,
         "count": draw.choice((0, 1, 5, 40, 10**9)),
         "active_workers": some[:cut] + ["f" * 32 for _ in range(draw.randrange(3))],
-        "closing_workers": [],
         "closed_workers": some[cut:] if draw.random() < 0.3 else [],
     }
 
@@ -149,6 +160,19 @@ async def until(what: Callable[[], bool]) -> None:
 
 async def no_scheduler(*_: object) -> None:
     """Send nothing to a scheduler: there is none."""
+
+
+async def one_cluster(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Farm, FacilityBackend, AppRunner, Cluster]:
+    """Start a farm that never fails, with one cluster."""
+    monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
+    farm = Farm(COMPUTE, random.Random(1), 0)  # noqa: S311  not for secrets
+    backend, runner = await start_farm(folder, farm, monkeypatch)
+    cluster = await backend.create(user_of(0), {}, {"mode": "fixed", "workers": 0})
+    farm.owners[cluster.name] = "u0", "/g0", Amount(workers=1, cores=1, memory=GIB)
+    await until(lambda: cluster.status >= JobStatus.SUBMITTED)
+    return farm, backend, runner, cluster
 
 
 async def test_no_quota_is_exceeded_when_schedulers_lie_and_the_engine_fails(
@@ -245,14 +269,8 @@ async def test_workers_start_by_themselves_when_room_appears(
 async def test_a_worker_is_replaced_when_its_process_went_without_a_word(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
-    draw = random.Random(2)  # noqa: S311  not for secrets
-    farm = Farm(COMPUTE, draw, 0)
-    backend, runner = await start_farm(folder, farm, monkeypatch)
-    cluster = await backend.create(user_of(0), {}, {"mode": "fixed", "workers": 0})
-    farm.owners[cluster.name] = "u0", "/g0", Amount(workers=1, cores=1, memory=GIB)
-    await until(lambda: cluster.status >= JobStatus.SUBMITTED)
-    says = {**heartbeat(draw, backend, cluster.name), "count": 2, "closed_workers": []}
+    farm, backend, runner, cluster = await one_cluster(folder, monkeypatch)
+    says = {**WORD, "count": 2}
     await backend.on_cluster_heartbeat(cluster.name, says)
     await until(lambda: len(farm.living) == 2)
     await until(lambda: all(w.status == JobStatus.SUBMITTED for w in cluster.workers.values()))
@@ -271,19 +289,12 @@ async def test_a_worker_is_replaced_when_its_process_went_without_a_word(
 async def test_workers_wait_when_their_scheduler_calls_them_closed_again_and_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
     monkeypatch.setattr(start_pace, "WINDOW", 3.0)
-    draw = random.Random(4)  # noqa: S311  not for secrets
-    farm = Farm(COMPUTE, draw, 0)
-    backend, runner = await start_farm(folder, farm, monkeypatch)
-    cluster = await backend.create(user_of(0), {}, {"mode": "fixed", "workers": 0})
-    farm.owners[cluster.name] = "u0", "/g0", Amount(workers=1, cores=1, memory=GIB)
-    await until(lambda: cluster.status >= JobStatus.SUBMITTED)
-    says = {**heartbeat(draw, backend, cluster.name), "count": 2, "active_workers": []}
+    farm, backend, runner, cluster = await one_cluster(folder, monkeypatch)
+    says = {**WORD, "count": 2}
 
     async def say(state: str) -> None:
-        now = {"active_workers": [], "closed_workers": [], state: list(farm.living)}
-        await backend.on_cluster_heartbeat(cluster.name, {**says, **now})
+        await backend.on_cluster_heartbeat(cluster.name, {**says, state: list(farm.living)})
         await asyncio.sleep(0.01)
 
     async def close_until(what: Callable[[], bool]) -> None:
@@ -302,22 +313,14 @@ async def test_workers_wait_when_their_scheduler_calls_them_closed_again_and_aga
 async def test_stopped_workers_are_forgotten_when_their_cluster_lives_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FacilityBackend, "_send_scale", no_scheduler)
     monkeypatch.setattr(keeper, "WORKERS_KEPT", 0.5)
-    draw = random.Random(5)  # noqa: S311  not for secrets
-    farm = Farm(COMPUTE, draw, 0)
-    backend, runner = await start_farm(folder, farm, monkeypatch)
-    cluster = await backend.create(user_of(0), {}, {"mode": "fixed", "workers": 0})
-    farm.owners[cluster.name] = "u0", "/g0", Amount(workers=1, cores=1, memory=GIB)
-    await until(lambda: cluster.status >= JobStatus.SUBMITTED)
-    says = {**heartbeat(draw, backend, cluster.name), "count": 1, "closed_workers": []}
-    await backend.on_cluster_heartbeat(cluster.name, {**says, "active_workers": []})
+    farm, backend, runner, cluster = await one_cluster(folder, monkeypatch)
+    says = {**WORD, "count": 1}
+    await backend.on_cluster_heartbeat(cluster.name, says)
     await until(lambda: len(farm.living) == 1)
     (first,) = farm.living
     await backend.on_cluster_heartbeat(cluster.name, {**says, "active_workers": [first]})
-    await backend.on_cluster_heartbeat(
-        cluster.name, {**says, "active_workers": [], "closed_workers": [first]}
-    )
+    await backend.on_cluster_heartbeat(cluster.name, {**says, "closed_workers": [first]})
     await until(lambda: list(cluster.workers) == list(farm.living) and first not in farm.living)
     assert len(farm.living) == 1
     # its scheduler may still name it, and a restart does not find it
