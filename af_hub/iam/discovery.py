@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from af_hub.iam.names import is_encrypted, same_issuer
 from af_hub.iam.signature import UnknownKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from af_hub.iam.http import IAMHttp
 
@@ -69,7 +70,7 @@ class Issuer:
         self._instead = {name: url for name, url in (instead or {}).items() if url}
         self._clock = clock
         self._endpoints: Endpoints | None = None
-        self._failure: tuple[float, IAMUnavailable | None] = (float("-inf"), None)
+        self._failures: dict[str, tuple[float, IAMUnavailable]] = {}
         self._keys: dict[str, Any] = {}
         self._generation = 0
         self._fetched = dict.fromkeys(("endpoints", "keys"), float("-inf"))
@@ -99,16 +100,8 @@ class Issuer:
         asked_at = time.monotonic()
         async with self._lock:
             if self._endpoints is None:
-                failed_at, failure = self._failure
-                # a try that failed while this one waited would fail again: a restarted hub must
-                # not queue its users' requests behind each other's time-outs
-                if failure is not None and failed_at >= asked_at:
-                    raise failure
-                try:
+                with self._failing_together("endpoints", asked_at):
                     self._endpoints = await self._discover()
-                except IAMUnavailable as error:
-                    self._failure = time.monotonic(), error
-                    raise
                 self._mark("endpoints")
             elif known is not None:
                 try:
@@ -150,10 +143,12 @@ class Issuer:
             if self._clock() - self._fetched["keys"] > EXPIRE_AFTER:
                 raise IAMUnavailable("iam-keys-expired", _EXPIRED)
             return self._keys
+        asked_at = time.monotonic()
         async with self._lock:
             if self._keys and not known:  # somebody has fetched them meanwhile
                 return self._keys
-            return await self._renewed(endpoints.keys)
+            with self._failing_together("keys", asked_at):
+                return await self._renewed(endpoints.keys)
 
     async def _newer_keys(self, generation: int) -> dict[str, Any] | None:
         """Return keys that are newer than `generation`; None within the cool-down.
@@ -182,6 +177,22 @@ class Issuer:
             self._generation += 1
             self._mark("keys")
         return self._keys
+
+    @contextmanager
+    def _failing_together(self, what: str, asked_at: float) -> Iterator[None]:
+        """Raise what a try raised that ended after `asked_at`, instead of trying once more.
+
+        It would fail again: a restarted hub must not queue its users' requests behind each
+        other's time-outs.
+        """
+        failed_at, failure = self._failures.get(what, (float("-inf"), None))
+        if failure is not None and failed_at >= asked_at:
+            raise failure
+        try:
+            yield
+        except IAMUnavailable as error:
+            self._failures[what] = time.monotonic(), error
+            raise
 
     def _is_due(self, what: str) -> bool:
         """Tell who asks first that it is time; the others go on with what is known."""

@@ -197,3 +197,16 @@ class Held(IAMHttp):
             self.asked.set()
             await self.gate.wait()
         return await super().get(url, **more)
+
+
+async def test_those_who_wait_fail_together_when_the_keys_cannot_be_fetched(
+    oidc_provider: OidcProvider, issuer: Issuer
+) -> None:
+    await issuer.endpoints()
+    oidc_provider.behaviour.away = True
+    failures = await asyncio.gather(*(issuer.keys() for _ in range(20)), return_exceptions=True)
+    assert {getattr(each, "code", None) for each in failures} == {"iam-failed"}
+    # one fetch with its two repetitions, not one after another for each
+    assert len(oidc_provider.requests) == 1 + 3
+    oidc_provider.behaviour.away = False
+    assert await issuer.keys()
