@@ -142,8 +142,8 @@ def test_a_setting_is_refused_when_it_cannot_work(
 
 def test_addresses_are_refused_when_somebody_uses_them(nowhere: Settings) -> None:
     require("kube", machine_problem() is None, str(machine_problem()))
-    link = "afkubetaken"
-    host.run("ip", "link", "add", link, "type", "dummy")
+    link = "aftaken"
+    host.run("ip", "link", "add", link, "type", "veth", "peer", "name", f"{link}x")
     try:
         host.run("ip", "link", "set", link, "up")
         host.run("ip", "route", "add", f"{nowhere.pods[256]}/24", "dev", link)

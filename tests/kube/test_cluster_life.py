@@ -24,7 +24,7 @@ from testbed.kube.second import command, command_line, environment, second_setti
 from testbed.require import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from testbed.kube.settings import Settings
 
@@ -181,32 +181,33 @@ def test_it_comes_up_again_when_everything_was_killed_at_once(second: Settings) 
     a_pod_runs(second)
 
 
-@pytest.mark.parametrize("moment", ["etcd", "containerd", "kubelet"])
+def killed_when(settings: Settings, asked: str, condition: Callable[[], bool]) -> None:
+    """Start it up or take it down, and kill that as soon as a condition holds."""
+    with subprocess.Popen(
+        command_line(asked), env=environment(settings), stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, "it never came so far"
+            time.sleep(0.002)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("moment", ["etcd", "kubelet"])
 def test_it_comes_up_again_when_a_start_was_killed_half_way(second: Settings, moment: str) -> None:
     down(second)
-    with subprocess.Popen(
-        command_line("up"), env=environment(second), stderr=subprocess.DEVNULL
-    ) as starting:
-        deadline = time.monotonic() + PATIENCE
-        while Node(second).parts.process(moment) is None:
-            assert time.monotonic() < deadline, "it never started"
-            time.sleep(0.005)
-        starting.kill()
+    killed_when(second, "up", lambda: Node(second).parts.process(moment) is not None)
     assert Node(second).problem() is not None
     up(second)
     a_pod_runs(second)
 
 
-def test_nothing_is_left_when_a_start_was_killed_half_way(second: Settings) -> None:
+def test_nothing_is_left_when_start_and_end_were_killed_half_way(second: Settings) -> None:
     down(second)
-    with subprocess.Popen(
-        command_line("up"), env=environment(second), stderr=subprocess.DEVNULL
-    ) as starting:
-        deadline = time.monotonic() + PATIENCE
-        while Node(second).parts.process("kubelet") is None:
-            assert time.monotonic() < deadline, "it never started"
-            time.sleep(0.005)
-        starting.kill()
+    killed_when(second, "up", lambda: Node(second).parts.process("kubelet") is not None)
+    killed_when(second, "down", lambda: Node(second).parts.process("kubelet") is None)
+    assert traces(second) != []
     down(second)
 
 

@@ -320,6 +320,7 @@ def test_policies_stay_in_force_when_their_enforcer_is_killed(place: Place) -> N
 
 
 def test_names_are_found_when_a_pod_asks_the_dns(place: Place) -> None:
-    said = inside(place.cluster, place.theirs, "other", "connect", "tcp", "nowhere.local", "1")
+    nobody = f"nobody.{place.ours}.svc.cluster.local"
+    said = inside(place.cluster, place.theirs, "other", "connect", "tcp", nobody, "1")
     assert "no such host" in said
     assert connects(place.cluster, place.theirs, "other", place.target("service"), 80)

@@ -150,9 +150,11 @@ def pids_in_control_groups(settings: Settings) -> set[int]:
     """Return the processes of pods."""
     found: set[int] = set()
     for group in control_groups(settings):
-        for path in group.rglob("cgroup.procs"):
+        # unlike rglob it goes on where a group disappears meanwhile
+        for folder, _, _ in os.walk(group):
             with suppress(OSError):
-                found |= {int(pid) for pid in path.read_text().split()}
+                text = (Path(folder) / "cgroup.procs").read_text()
+                found |= {int(pid) for pid in text.split()}
     return found
 
 

@@ -265,13 +265,11 @@ class Node:
 
     def _down(self) -> None:
         settings, parts = self.settings, self.parts
-        # the kubelet first, so that nothing is started again; it has no say in its pods' end
-        names = parts.names()
-        last = ("apiserver", "containerd", "etcd")
-        parts.end(*(name for name in names if name not in last), grace=0.5)
+        # all but containerd's store goes with the cluster, so nobody else needs time to end well;
+        # the kubelet is among the first, so that nothing is started again
+        parts.end(*(name for name in parts.names() if name != "containerd"), grace=0)
         left = processes.end(lambda: host.pids_in_control_groups(settings), grace=0)
-        parts.end("apiserver", "containerd", grace=1.5)
-        parts.end("etcd", grace=1.5)
+        parts.end("containerd")
         left |= processes.end(self._pids, grace=0)
         if left:
             numbers = ", ".join(map(str, sorted(left)))
