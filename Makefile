@@ -104,7 +104,10 @@ APT_PROGRAMS := \
   oidc-agent-cli:oidc-token \
   rclone:rclone \
   liboidc-agent4:/usr/lib/*/liboidc-agent.so.4 \
-  postgresql:/usr/lib/postgresql/*/bin/initdb
+  postgresql:/usr/lib/postgresql/*/bin/initdb \
+  buildah:buildah \
+  runc:/usr/sbin/runc \
+  mmdebstrap:mmdebstrap
 
 .PHONY: system
 system: ## Install what the tests need from Debian, as root
@@ -127,6 +130,22 @@ root-env: $(VENV_ROOT)/.installed ## ROOT for notebooks and clusters: an environ
 .PHONY: test-root
 test-root: $(VENV)/.dev root-env setup system ## Distributed RDataFrame on a clicked cluster
 	AF_REQUIRE=root,xrootd $(BIN)/pytest tests/notebooks/test_notebooks_root.py $(PYTEST_ARGS)
+
+# --- images -----------------------------------------------------------------
+# Only what has changed is built; archives, bills of materials and records lie in AF_IMAGES_HOME.
+IMAGES := $(BIN)/python -m tools.images build
+
+.PHONY: images
+images: $(VENV)/.facility system ## Container images of hub, Lab, XCache and Dask gateway; options by ARGS="--renew"
+	$(IMAGES) $(ARGS)
+
+.PHONY: image-lab-root
+image-lab-root: $(VENV)/.facility system ## The Lab's image with ROOT
+	$(IMAGES) lab-root $(ARGS)
+
+.PHONY: image-lab-gpu
+image-lab-gpu: $(VENV)/.facility system ## The Lab's image with CUDA, CuPy and dask-cuda: several GB
+	$(IMAGES) lab-gpu $(ARGS)
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
