@@ -32,6 +32,9 @@ SOON = 30.0
 RELEASE_LIMIT = 15.0
 """Seconds for which the memory of what was killed may take to come back."""
 
+THREADS_LIMIT = 1.0
+"""Seconds for which it may take after the processes are gone."""
+
 RELEASE_PAUSE = 0.01
 
 CROWDED_PAUSE = 0.25
@@ -85,10 +88,15 @@ class Guard:
             return CROWDED_PAUSE
         # pages that its processes share were counted for each
         held = min(sum(own_memory(one.pid) for one in largest.processes), reading.held)
+        ended = Ended(largest.kernel, held, reading, self._for_good(largest))
+        if ended.for_good:
+            # first, or the server might just start it again
+            self._tell(ended)
         killed = _kill(largest)
-        self._tell(Ended(largest.kernel, held, reading, self._for_good(largest)))
+        if not ended.for_good:
+            self._tell(ended)
         killed |= self._kill_late(largest, kernels)
-        _await_release(killed)
+        _await_release(killed, meter, reading.held - held // 2)
         return 0.0
 
     def _trees(self, kernels: Mapping[str, int], counted: frozenset[int] | None) -> list[Tree]:
@@ -126,11 +134,21 @@ def _kill(tree: Tree) -> set[int]:
     return {process.pid for process in tree.processes}
 
 
-def _await_release(killed: set[int]) -> None:
-    """Wait until what was killed is gone, or the next kernel would be ended for its memory."""
+def _await_release(killed: set[int], meter: Meter, wanted: int) -> None:
+    """Wait until what was killed is gone, or the next kernel would be ended for its memory.
+
+    Parameters
+    ----------
+    wanted
+        Bytes to which that should bring the meter.
+    """
     end = time.monotonic() + RELEASE_LIMIT
     while any(read(pid) is not None for pid in killed):
         if time.monotonic() > end:
             log.warning("processes that were killed are still there: %s", sorted(killed))
             return
+        time.sleep(RELEASE_PAUSE)
+    # the memory goes with the last thread, which may come after the process is seen to be gone
+    end = time.monotonic() + THREADS_LIMIT
+    while time.monotonic() < end and (now := meter.read()) is not None and now.held > wanted:
         time.sleep(RELEASE_PAUSE)
