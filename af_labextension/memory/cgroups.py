@@ -30,6 +30,8 @@ class Names:
         Files with one number of bytes.
     slow
         File with the bytes from which the group is slowed down; empty if there is none.
+    kills
+        File in which ``oom_kill`` counts the processes that the system has killed.
     reclaimable
         Fields of what the system takes back by itself before it kills.
     """
@@ -37,6 +39,7 @@ class Names:
     limit: str
     usage: str
     slow: str
+    kills: str
     reclaimable: tuple[bytes, ...]
 
 
@@ -46,6 +49,7 @@ VERSION_1 = Names(
     limit="memory.limit_in_bytes",
     usage="memory.usage_in_bytes",
     slow="",
+    kills="memory.oom_control",
     # those with "total" count the groups inside, as the usage does
     reclaimable=(b"total_inactive_file", b"total_active_file"),
 )
@@ -53,6 +57,7 @@ VERSION_2 = Names(
     limit="memory.max",
     usage="memory.current",
     slow="memory.high",
+    kills="memory.events",
     reclaimable=(b"inactive_file", b"active_file", b"slab_reclaimable"),
 )
 
@@ -84,7 +89,13 @@ class Group:
         if limit is None or usage is None:
             return None
         slow = self._amount(self.names.slow) if self.names.slow else None
-        return Reading(max(0, usage - self._reclaimable()), limit, slow)
+        return Reading(
+            max(0, usage - self._sum("memory.stat", self.names.reclaimable)), limit, slow
+        )
+
+    def kills(self) -> int:
+        """Return how many processes the system has killed because it was full."""
+        return self._sum(self.names.kills, (b"oom_kill",))
 
     def processes(self) -> frozenset[int] | None:
         """Return the processes in it and in the groups inside; None if that cannot be read."""
@@ -103,12 +114,13 @@ class Group:
             return None
         return number if number < UNLIMITED else None
 
-    def _reclaimable(self) -> int:
+    def _sum(self, file: str, fields: tuple[bytes, ...]) -> int:
+        """Add up fields of a file; one that is not there counts nothing."""
         total = 0
         with suppress(OSError):
-            for line in _read(self.folder / "memory.stat").splitlines():
+            for line in _read(self.folder / file).splitlines():
                 name, _, number = line.partition(b" ")
-                if name in self.names.reclaimable:
+                if name in fields:
                     total += int(number)
         return total
 

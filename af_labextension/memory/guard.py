@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .notices import ENDS_IN_A_ROW, Crowded, Ended
+from .notices import ENDS_IN_A_ROW, Crowded, Ended, Killed
 from .processes import Process, Tree, look, own_memory, read, trees
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Guard:
     def __init__(
         self,
         kernels: Callable[[], Mapping[str, int]],
-        tell: Callable[[Ended | Crowded], None],
+        tell: Callable[[Ended | Crowded | Killed], None],
         spared: Callable[[Process], bool] = lambda _: False,
     ) -> None:
         self._kernels = kernels
@@ -69,6 +69,10 @@ class Guard:
     def relieved(self) -> None:
         """Take note that there is room again."""
         self._crowded = False
+
+    def killed(self) -> None:
+        """Take note that the system was faster; where it kills all at once, nobody can."""
+        self._tell(Killed())
 
     def act(self, meter: Meter, reading: Reading) -> float:
         """End the kernel that holds most; return the seconds until the next look.

@@ -20,6 +20,9 @@ class Meter(Protocol):
     def processes(self) -> frozenset[int] | None:
         """Return the processes that are counted; None for all that can be seen."""
 
+    def kills(self) -> int:
+        """Return how many processes the system has killed because it was full."""
+
 
 class OwnProcesses:
     """The processes that a server has started, and a limit of ours for them together.
@@ -41,6 +44,10 @@ class OwnProcesses:
         """Add up what they hold; some milliseconds for hundreds of processes."""
         held = sum(own_memory(pid, self._proc) for pid in self.processes())
         return Reading(held, self._limit)
+
+    def kills(self) -> int:
+        """Return 0: the system knows nothing of this limit."""
+        return 0
 
     def processes(self) -> frozenset[int]:
         """Return them; what has left its parent is counted no more."""

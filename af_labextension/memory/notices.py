@@ -56,13 +56,18 @@ class Crowded:
 
 
 @dataclass(frozen=True, slots=True)
+class Killed:
+    """The system has killed a process, because the memory was used up before a kernel was ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """What the browser shows.
 
     Parameters
     ----------
     kind
-        ``ended`` or ``crowded``.
+        ``ended``, ``crowded`` or ``killed``.
     kernel, path
         The kernel and its notebook; None if there is none.
     title, text
@@ -75,7 +80,7 @@ class Notice:
         Tells it from others.
     """
 
-    kind: Literal["ended", "crowded"]
+    kind: Literal["ended", "crowded", "killed"]
     kernel: str | None
     path: str | None
     title: str
@@ -115,7 +120,7 @@ def of_ended(ended: Ended, path: str | None, name: str) -> Notice:
         title="Kernel ended: no memory left",
         text=(
             f"{who} held {amount(ended.held)} and was ended, because {_of(ended.reading)} of this"
-            " server's memory were in use. Else the whole server would have been killed."
+            " server's memory were in use. All else in this server goes on."
         ),
         advice=(
             first,
@@ -140,7 +145,22 @@ def of_crowded(crowded: Crowded) -> Notice:
         # Lab cuts notifications at 140 characters
         text=(
             f"Memory nearly full: {_of(crowded.reading)}. Largest: {who},"
-            f" {amount(largest.resident)}. End it, or this server may be killed."
+            f" {amount(largest.resident)}. End it before all is used up."
+        ),
+        advice=(),
+    )
+
+
+def of_killed() -> Notice:
+    """Tell that the system was faster than the guard."""
+    return Notice(
+        kind="killed",
+        kernel=None,
+        path=None,
+        title="Memory used up",
+        text=(
+            "Memory used up: the system killed a process of this server. A kernel that died just"
+            " now died of that."
         ),
         advice=(),
     )

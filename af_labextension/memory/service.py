@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from af_labextension.clusters.manager.folder import MARK
 
 from .guard import Guard
-from .notices import Ended, of_crowded, of_ended
+from .notices import Crowded, Ended, of_crowded, of_ended, of_killed
 from .processes import Process, is_marked
 from .watcher import Watcher
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .meters import Meter
-    from .notices import Crowded, Notice
+    from .notices import Killed, Notice
 
 log = logging.getLogger(__name__)
 
@@ -97,23 +97,23 @@ class MemoryService:
                 found[kernel] = int(pid)
         return found
 
-    def _heard(self, what: Ended | Crowded) -> None:
+    def _heard(self, what: Ended | Crowded | Killed) -> None:
         """Take what happened; called in the watcher's thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._begin_telling, what)
 
-    def _begin_telling(self, what: Ended | Crowded) -> None:
+    def _begin_telling(self, what: Ended | Crowded | Killed) -> None:
         if isinstance(what, Ended) and what.for_good:
             self._leave_dead(what.kernel)
         task = asyncio.create_task(self._tell(what), name="af-memory-notice")
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _tell(self, what: Ended | Crowded) -> None:
+    async def _tell(self, what: Ended | Crowded | Killed) -> None:
         if isinstance(what, Ended):
             notice = of_ended(what, await self._path(what.kernel), self._name(what.kernel))
         else:
-            notice = of_crowded(what)
+            notice = of_crowded(what) if isinstance(what, Crowded) else of_killed()
         log.warning("%s", notice.text)
         self._notices.append(notice)
         self._server.event_logger.emit(schema_id=EVENT, data={"id": notice.id})

@@ -34,6 +34,9 @@ class Acting(Protocol):
     def relieved(self) -> None:
         """Take note that there is room."""
 
+    def killed(self) -> None:
+        """Take note that the system was faster."""
+
 
 class Watcher:
     """Looks at meters, and has something done when one is full.
@@ -62,6 +65,7 @@ class Watcher:
         self._acting = acting
         self._reserve = reserve
         self._work = work
+        self._kills = self._count_kills()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self.looks = 0
@@ -83,6 +87,9 @@ class Watcher:
     def look(self) -> float:
         """Look once, and act if need be; return the seconds until the next look."""
         began = self._work()
+        if (kills := self._count_kills()) > self._kills:
+            self._acting.killed()
+        self._kills = kills
         least: tuple[int, Meter, Reading] | None = None
         for meter in self._meters:
             reading = meter.read()
@@ -99,6 +106,9 @@ class Watcher:
         if gap > reading.limit - reading.line(self._reserve):  # not back and forth
             self._acting.relieved()
         return nap(gap, self._work() - began)
+
+    def _count_kills(self) -> int:
+        return max((meter.kills() for meter in self._meters), default=0)
 
     def _run(self) -> None:
         pause = 0.0

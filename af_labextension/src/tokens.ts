@@ -232,8 +232,8 @@ export type * from './clusters/types';
 /** What the guard of the server's memory tells. */
 export interface IMemoryNotice {
   readonly id: string;
-  /** A kernel was ended; or the memory is nearly full, and not by a kernel. */
-  readonly kind: 'ended' | 'crowded';
+  /** A kernel was ended; the memory is nearly full, and not by a kernel; the system killed. */
+  readonly kind: 'ended' | 'crowded' | 'killed';
   readonly kernel: string | null;
   /** Of the notebook; null if the kernel had none. */
   readonly path: string | null;

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from af_labextension.memory.cgroups import VERSION_2, Group, groups
+from af_labextension.memory.cgroups import Group, groups
 from testbed.iam import free_ports
 from testbed.require import require
 
@@ -49,12 +49,9 @@ class MemoryGroup:
     @property
     def kills(self) -> int:
         """How many processes the system has killed because the group was full."""
-        name = "memory.events" if self.group.names is VERSION_2 else "memory.oom_control"
-        for line in (self.group.folder / name).read_text().splitlines():
-            key, _, number = line.partition(" ")
-            if key == "oom_kill":
-                return int(number)
-        pytest.fail(f"{name} counts no kills")
+        counted = (self.group.folder / self.group.names.kills).read_text().split()
+        # read here once more: a count that cannot be read must not look like none
+        return int(counted[counted.index("oom_kill") + 1])
 
     @property
     def usage(self) -> int:
@@ -116,22 +113,40 @@ class GuardedLab:
 
     url: str
     process: subprocess.Popen[bytes]
-    runtime: Path
-    log: Path
+    home: Path
     clients: list[Any] = field(default_factory=list)
+    old: set[str] = field(default_factory=set)
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    @property
+    def log(self) -> Path:
+        """What it has written."""
+        return self.home / "server.log"
+
+    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """Ask the server."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, data, headers)
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or b"null")
 
     def notices(self) -> list[dict[str, Any]]:
         """Return what the user was told."""
         found: list[dict[str, Any]] = self.ask("af/memory")["notices"]
         return found
+
+    def news(self) -> list[dict[str, Any]]:
+        """Return what the user was told since notebooks were closed for the last time."""
+        return [one for one in self.notices() if one["id"] not in self.old]
+
+    def close_notebooks(self) -> None:
+        """End all kernels."""
+        for client in self.clients:
+            client.stop_channels()
+        self.clients.clear()
+        for session in self.ask("api/sessions"):
+            self.ask(f"api/sessions/{session['id']}", method="DELETE")
+        self.old = {one["id"] for one in self.notices()}
 
     def notebook(self, path: str) -> Kernel:
         """Open a notebook."""
@@ -154,7 +169,7 @@ class Kernel:
         until(self._connected, self.lab)
 
     def _connected(self) -> bool:
-        file = self.lab.runtime / f"kernel-{self.id}.json"
+        file = self.lab.home / f"run/kernel-{self.id}.json"
         client = BlockingKernelClient(connection_file=str(file))
         # a kernel that was started anew may have other ports
         client.load_connection_file()
@@ -236,7 +251,7 @@ def guarded_lab(
             stdout=output,
             stderr=output,
         )
-    lab = GuardedLab(f"http://127.0.0.1:{port}/", process, home / "run", log)
+    lab = GuardedLab(f"http://127.0.0.1:{port}/", process, home)
 
     def up() -> bool:
         with suppress(OSError):

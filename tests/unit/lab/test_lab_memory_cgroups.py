@@ -171,6 +171,23 @@ def test_all_limits_around_are_found_when_groups_are_nested(machine: Machine) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "file"),
+    [(1, "memory/memory.oom_control"), (2, "memory.events")],
+)
+def test_kills_of_the_system_are_counted(machine: Machine, version: int, file: str) -> None:
+    if version == 1:
+        version_1(machine.mounts("cgroup", "/", "memory", "rw,memory"), GIB)
+        machine.belongs("4:memory:/\n")
+    else:
+        version_2(machine.mounts("cgroup2", "/"), str(GIB))
+        machine.belongs("0::/\n")
+    (group,) = groups(machine.proc)
+    assert group.kills() == 0
+    (machine.mount / file).write_text("oom 7\nunder_oom 1\noom_kill 3\noom_group_kill 9\n")
+    assert group.kills() == 3
+
+
 def test_nothing_is_watched_when_there_is_no_limit(machine: Machine) -> None:
     machine.mounts("cgroup", "/", "memory", "rw,memory")
     machine.belongs("4:memory:/lab\n")

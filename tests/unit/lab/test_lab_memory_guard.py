@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from af_labextension.memory import guard as guard_module
 from af_labextension.memory.guard import Guard
 from af_labextension.memory.meters import OwnProcesses
-from af_labextension.memory.notices import Crowded, Ended, amount, of_crowded, of_ended
+from af_labextension.memory.notices import (
+    Crowded,
+    Ended,
+    Killed,
+    amount,
+    of_crowded,
+    of_ended,
+    of_killed,
+)
 from af_labextension.memory.processes import Process, Tree, is_marked, look, own_memory, read, trees
 from af_labextension.memory.reading import (
     BUSIEST,
@@ -81,7 +89,7 @@ class Scripted:
     def __init__(self, *readings: Reading | None) -> None:
         self.readings = list(readings)
         self.acted: list[Reading] = []
-        self.relief = 0
+        self.relief = self.victims = self.deaths = 0
 
     def read(self) -> Reading | None:
         """Give the next."""
@@ -99,6 +107,14 @@ class Scripted:
     def relieved(self) -> None:
         """Remember it."""
         self.relief += 1
+
+    def kills(self) -> int:
+        """Give how many there are."""
+        return self.victims
+
+    def killed(self) -> None:
+        """Remember it."""
+        self.deaths += 1
 
 
 def test_it_acts_when_the_line_is_reached_and_not_before() -> None:
@@ -119,6 +135,18 @@ def test_the_one_with_least_room_counts_when_there_are_several() -> None:
     roomy, full = Scripted(Reading(0, 64 * GIB)), Scripted(Reading(GIB, GIB))
     Watcher([roomy, full], full).look()
     assert full.acted == [Reading(GIB, GIB)]
+
+
+def test_it_is_told_once_when_the_system_has_killed() -> None:
+    scripted = Scripted(*[Reading(0, GIB)] * 3)
+    scripted.victims = 2  # before the server was there
+    watcher = Watcher([scripted], scripted)
+    watcher.look()
+    assert scripted.deaths == 0
+    scripted.victims = 3
+    watcher.look()
+    watcher.look()
+    assert scripted.deaths == 1
 
 
 def test_it_goes_on_when_looking_fails() -> None:
@@ -208,12 +236,16 @@ class Counted:
         """Give them."""
         return self.pids
 
+    def kills(self) -> int:
+        """Give none."""
+        return 0
+
 
 def guarding(
     kernels: Callable[[], dict[str, int]],
-) -> tuple[Guard, list[Ended | Crowded]]:
+) -> tuple[Guard, list[Ended | Crowded | Killed]]:
     """Return a guard and what it tells."""
-    told: list[Ended | Crowded] = []
+    told: list[Ended | Crowded | Killed] = []
     return Guard(kernels, told.append), told
 
 
@@ -319,7 +351,8 @@ def test_a_notification_is_shown_whole(name: str, resident: int) -> None:
     full = Reading(1000 * GIB, 1000 * GIB)
     text = of_crowded(Crowded(tree, full)).text
     if name.isascii() and name.isprintable():
-        assert len(text) <= 160
+        assert len(text) <= 140
+    assert len(of_killed().text) <= 140
 
 
 def test_amounts_are_read_by_people() -> None:
