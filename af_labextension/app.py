@@ -36,6 +36,8 @@ from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
 from .data.sources import Sources
 from .hub import HubAddress, HubClient
+from .memory import handlers as memory_handlers
+from .memory.traits import MemoryTraits
 from .rucio import handlers as rucio_handlers
 from .rucio.client import RucioClient
 from .rucio.traits import RucioTraits, respect_rucio_home
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from .tokens.audiences import Audiences
 
 
-class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
+class FacilityExtension(ClusterTraits, MemoryTraits, RucioTraits, TokenTraits, ExtensionApp):
     """The analysis facility in a Lab: tokens, storage, Dask clusters."""
 
     name = "af_labextension"
@@ -153,6 +155,7 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
         self._clusters = self.make_clusters(self._hub, self.serverapp)
         self._events = Broadcast(self._clusters)
         self._telling: asyncio.Task[None] | None = None
+        self._memory = self.make_memory(self.serverapp)
         os.environ.update(kernel_environment(self._clusters))
         self.settings.update(
             {
@@ -165,6 +168,7 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
                 names.AGENT_ACCOUNT: self.agent_accounts[0],
                 names.DOORS: self._doors,
                 names.SOURCES: self._sources,
+                names.MEMORY: self._memory,
                 names.RUCIO_PLACE: self._rucio_place,
                 names.RUCIO: RucioClient(self._rucio_place, self._tokens),
                 cluster_names.CLUSTERS: self._clusters,
@@ -211,6 +215,7 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
                 *token_handlers.handlers(),
                 *data_handlers.handlers(),
                 *rucio_handlers.handlers(),
+                *memory_handlers.handlers(),
                 *cluster_handlers(),
             ]
         )
@@ -218,7 +223,8 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
             self.handlers.extend(labextension.handlers())
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
-        """Begin to keep the files, once the loop runs."""
+        """Begin to keep the files and to watch the memory, once the loop runs."""
+        self._memory.start()
         if self._keeper is not None:
             self._keeper.start()
         if self._files is not None:
@@ -233,6 +239,7 @@ class FacilityExtension(ClusterTraits, RucioTraits, TokenTraits, ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Stop what runs in the background."""
+        await self._memory.stop()
         if self._agent is not None:
             await self._agent.stop()
         if self._keeper is not None:

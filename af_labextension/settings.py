@@ -34,3 +34,6 @@ RUCIO = "af_rucio"
 
 RUCIO_PLACE = "af_rucio_place"
 """`af_labextension.rucio.settings.RucioPlace`: where Rucio is, and the rules of the cache."""
+
+MEMORY = "af_memory"
+"""`af_labextension.memory.service.MemoryService`."""

@@ -1,5 +1,6 @@
 import { clustersPlugin } from './clusters/plugin';
 import { dataPlugin } from './data/plugin';
+import { memoryPlugin } from './memory/plugin';
 import { statusPlugin } from './status/plugin';
 
-export default [statusPlugin, dataPlugin, clustersPlugin];
+export default [statusPlugin, dataPlugin, clustersPlugin, memoryPlugin];

@@ -44,6 +44,7 @@
  *     `cluster-dismiss`
  * - `dashboard-pane` (`data-title`, `data-state`: asking, shown, problem): a pane of Lab's main
  *   area, it holds one sandboxed iframe · `pane-notice` in it, `pane-reload`
+ * - `memory-notice` (`data-path`: a dialog that tells why a kernel was ended) · `memory-ok`
  * - `logs-pane` (`data-cluster`, `data-state`: asking, shown, problem) · `logs-of` (a select),
  *   `logs-lines`, `logs-refresh`, `logs-copy` · `logs-text`
  */
@@ -225,3 +226,21 @@ export interface ISort {
 // --- clusters -----------------------------------------------------------------------------------
 
 export type * from './clusters/types';
+
+// --- memory -------------------------------------------------------------------------------------
+
+/** What the guard of the server's memory tells. */
+export interface IMemoryNotice {
+  readonly id: string;
+  /** A kernel was ended; the memory is nearly full, and not by a kernel; the system killed. */
+  readonly kind: 'ended' | 'crowded' | 'killed';
+  readonly kernel: string | null;
+  /** Of the notebook; null if the kernel had none. */
+  readonly path: string | null;
+  readonly title: string;
+  readonly text: string;
+  /** What to do, a sentence each. */
+  readonly advice: readonly string[];
+  /** Seconds since the epoch. */
+  readonly when: number;
+}

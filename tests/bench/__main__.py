@@ -24,6 +24,7 @@ NAMES = (
     "tokens",
     "relay",
     "kube_start",
+    "memory",
 )
 
 

@@ -43,6 +43,7 @@ async def test_the_routes_are_found(lab_hub: LabHub, start_lab: StartLab) -> Non
         ("DELETE", f"af/clusters/{'a' * 32}"),
         ("GET", f"af/clusters/{'a' * 32}/logs"),
         ("GET", "af/events"),
+        ("GET", "af/memory"),
         ("PUT", "dask/clusters"),
         ("PATCH", f"dask/clusters/{'a' * 32}"),
         ("GET", f"dask/dashboard/{'a' * 32}/x1"),

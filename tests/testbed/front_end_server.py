@@ -120,6 +120,15 @@ class DoorsHandler(APIHandler):
         )
 
 
+class MemoryHandler(APIHandler):
+    """``GET af/memory``."""
+
+    @authenticated
+    def get(self) -> None:
+        """Tell nothing."""
+        self.finish({"notices": []})
+
+
 class ListHandler(APIHandler):
     """``GET af/storage/many/list``."""
 
@@ -156,6 +165,7 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
             (url_path_join(base, "af/renew"), StatusHandler),
             (url_path_join(base, "af/scene"), SceneHandler),
             (url_path_join(base, "af/login"), LoginHandler),
+            (url_path_join(base, "af/memory"), MemoryHandler),
             (url_path_join(base, "af/storage"), DoorsHandler),
             (url_path_join(base, "af/storage/many/list"), ListHandler),
             *((url_path_join(base, route), handler) for route, handler in (*RUCIO, *CLUSTERS)),

@@ -1,0 +1,122 @@
+"""A thread that looks at the memory: seldom while there is room, often when there is not.
+
+A thread and not a task of the server's loop: that may be busy for half a second with a large
+notebook, in which a kernel takes a gigabyte.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from .reading import LONGEST_NAP, nap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .meters import Meter
+    from .reading import Reading
+
+log = logging.getLogger(__name__)
+
+FAULT_PAUSE = 1.0
+"""Seconds until the next look after one that failed."""
+
+
+class Acting(Protocol):
+    """What is done when it is full: `af_labextension.memory.guard.Guard`."""
+
+    def act(self, meter: Meter, reading: Reading) -> float:
+        """Do it; return the seconds until the next look."""
+
+    def relieved(self) -> None:
+        """Take note that there is room."""
+
+    def killed(self) -> None:
+        """Take note that the system was faster."""
+
+
+class Watcher:
+    """Looks at meters, and has something done when one is full.
+
+    Parameters
+    ----------
+    meters
+        What is looked at; the one with least room counts.
+    acting
+        Does it.
+    reserve
+        Bytes to keep free; 0 means as many as suit the limit.
+    work
+        Seconds of processor time that this thread has taken; a test gives its own.
+    """
+
+    def __init__(
+        self,
+        meters: Sequence[Meter],
+        acting: Acting,
+        *,
+        reserve: int = 0,
+        work: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._meters = meters
+        self._acting = acting
+        self._reserve = reserve
+        self._work = work
+        self._kills = self._count_kills()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.looks = 0
+        self.seconds = 0.0
+        """Processor time that looking has taken, so that it can be measured."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, name="af-memory", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for what is under way."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def look(self) -> float:
+        """Look once, and act if need be; return the seconds until the next look."""
+        began = self._work()
+        if (kills := self._count_kills()) > self._kills:
+            self._acting.killed()
+        self._kills = kills
+        least: tuple[int, Meter, Reading] | None = None
+        for meter in self._meters:
+            reading = meter.read()
+            if reading is None:
+                continue
+            gap = reading.line(self._reserve) - reading.held
+            if least is None or gap < least[0]:
+                least = (gap, meter, reading)
+        if least is None:
+            return LONGEST_NAP
+        gap, meter, reading = least
+        if gap <= 0:
+            return self._acting.act(meter, reading)
+        if gap > reading.limit - reading.line(self._reserve):  # not back and forth
+            self._acting.relieved()
+        return nap(gap, self._work() - began)
+
+    def _count_kills(self) -> int:
+        return max((meter.kills() for meter in self._meters), default=0)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._over.wait(pause):
+            try:
+                pause = self.look()
+            except Exception:  # no fault may end it
+                log.exception("memory guard")
+                pause = FAULT_PAUSE
+            self.looks += 1
+            self.seconds = self._work()
