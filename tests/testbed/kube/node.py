@@ -158,7 +158,7 @@ class Node:
         for name, text in recipes.files(settings, programs).items():
             (settings.run / name).write_text(text)
         self.parts.keep(recipes.commands(settings, programs))
-        host.keep_sysctls(settings)
+        host.keep_machine(settings)
         host.make_network(settings)
         host.make_control_groups(settings)
         self._start_all(built["kubectl"] / "kubectl")
@@ -278,7 +278,7 @@ class Node:
         host.remove_mounts(settings)
         host.remove_network(settings)
         host.remove_control_groups(settings)
-        host.restore_sysctls(settings)
+        host.restore_machine(settings)
         try:
             host.remove_state(settings)
         except OSError:
