@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 TRUST: Final = r"""
-# Whom does a client trust? A server shows a certificate of its own; then Debian's bundle gets it.
+# Whom does a client trust? A server shows a certificate that Debian's bundle knows, or does not.
 import asyncio, datetime, http.server, ipaddress, ssl, sys, tempfile, threading
 from pathlib import Path
 from cryptography import x509
@@ -52,16 +52,16 @@ def get():
         return requests.get(url, timeout=20).status_code
     return asyncio.run(by_aiohttp() if sys.argv[1] == "aiohttp" else by_tornado(sys.argv[1]))
 
+bundle = Path("/etc/ssl/certs/ca-certificates.crt")
+before = bundle.read_bytes()
+if sys.argv[2] == "known":
+    bundle.write_bytes(before + pem)
 try:
     print(get())
 except Exception as error:
     print("refused" if "certificate" in str(error).lower() else repr(error))
-with open("/etc/ssl/certs/ca-certificates.crt", "ab") as bundle:
-    bundle.write(pem)
-print(get())
 # the bundle is the next test's, too
-kept = Path("/etc/ssl/certs/ca-certificates.crt")
-kept.write_bytes(kept.read_bytes().removesuffix(pem))
+bundle.write_bytes(before)
 """
 
 ANSWERS: Final = r"""
@@ -94,7 +94,7 @@ with open("config.py", "w") as config:
     config.write('''
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
-c.JupyterHub.spawner_class = "kubespawner"
+c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
 c.JupyterHub.bind_url = "http://127.0.0.1:8000"
 ''')
 hub = subprocess.Popen(["jupyterhub", "-f", "config.py"])
@@ -135,5 +135,25 @@ assert b"af-labextension" in answer(8888, "/lab", **token)[1]
 lab.terminate()
 lab.wait(60)
 print("fine")
+"""
+)
+
+GATEWAY: Final = (
+    ANSWERS
+    + r"""
+os.chdir(tempfile.mkdtemp())
+with open("config.py", "w") as config:
+    config.write('''
+c.DaskGateway.backend_class = "dask_gateway_server.backends.local.UnsafeLocalBackend"
+c.DaskGateway.authenticator_class = "dask_gateway_server.auth.SimpleAuthenticator"
+c.DaskGateway.address = "127.0.0.1:8001"
+c.Proxy.address = "127.0.0.1:8000"
+''')
+gateway = subprocess.Popen(["dask-gateway-server", "--config", "config.py"])
+# through the proxy, which is a program of its own in the wheel
+wait_for(gateway, 8000, "/api/health")
+gateway.terminate()
+gateway.wait(60)
+print("healthy")
 """
 )
