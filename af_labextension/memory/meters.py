@@ -23,6 +23,9 @@ class Meter(Protocol):
     def kills(self) -> int:
         """Return how many processes the system has killed because it was full."""
 
+    def close(self) -> None:
+        """Let go of what is open."""
+
 
 class OwnProcesses:
     """The processes that a server has started, and a limit of ours for them together.
@@ -48,6 +51,9 @@ class OwnProcesses:
     def kills(self) -> int:
         """Return 0: the system knows nothing of this limit."""
         return 0
+
+    def close(self) -> None:
+        """Do nothing: nothing stays open."""
 
     def processes(self) -> frozenset[int]:
         """Return them; what has left its parent is counted no more."""

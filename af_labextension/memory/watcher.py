@@ -68,9 +68,6 @@ class Watcher:
         self._kills = self._count_kills()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
-        self.looks = 0
-        self.seconds = 0.0
-        """Processor time that looking has taken, so that it can be measured."""
 
     def start(self) -> None:
         """Begin."""
@@ -83,6 +80,8 @@ class Watcher:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        for meter in self._meters:
+            meter.close()
 
     def look(self) -> float:
         """Look once, and act if need be; return the seconds until the next look."""
@@ -110,13 +109,15 @@ class Watcher:
     def _count_kills(self) -> int:
         return max((meter.kills() for meter in self._meters), default=0)
 
+    def attempt(self) -> float:
+        """Look once, whatever goes wrong; return the seconds until the next look."""
+        try:
+            return self.look()
+        except Exception:  # no fault may end it
+            log.exception("memory guard")
+            return FAULT_PAUSE
+
     def _run(self) -> None:
         pause = 0.0
         while not self._over.wait(pause):
-            try:
-                pause = self.look()
-            except Exception:  # no fault may end it
-                log.exception("memory guard")
-                pause = FAULT_PAUSE
-            self.looks += 1
-            self.seconds = self._work()
+            pause = self.attempt()

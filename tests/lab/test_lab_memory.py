@@ -166,13 +166,19 @@ def test_the_user_is_told_who_fills_the_memory_when_it_is_no_kernel(
 ) -> None:
     small = lab.notebook("small.ipynb")
     small.run("kept = 42")
-    now = group.group.read()
-    assert now is not None
-    size = now.line() - now.held + 16 * MIB
-    hold = f"a = b'x' * {size}; import time; time.sleep(600)"
-    other = subprocess.Popen(group.command(sys.executable, "-c", hold), start_new_session=True)
+    grow = f"import sys\nheld = [b'x' * (8 * {MIB}) for _ in sys.stdin]"
+    other = subprocess.Popen(
+        group.command(sys.executable, "-c", grow), stdin=subprocess.PIPE, start_new_session=True
+    )
+
+    def told() -> bool:
+        assert other.stdin is not None
+        other.stdin.write(b"more\n")
+        other.stdin.flush()
+        return bool(lab.news())
+
     try:
-        until(lab.news, lab)
+        until(told, lab)
         (notice,) = lab.news()
         assert notice["kind"] == "crowded"
         assert f"(process {other.pid})" in notice["text"]
@@ -180,7 +186,7 @@ def test_the_user_is_told_who_fills_the_memory_when_it_is_no_kernel(
         assert lives_on(lab, small.id)
     finally:
         other.kill()
-        other.wait()
+        other.communicate()
 
 
 def test_a_kernel_is_not_started_again_and_again_when_its_start_fills_the_memory(

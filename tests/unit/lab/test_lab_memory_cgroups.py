@@ -214,6 +214,17 @@ def test_a_limit_that_is_changed_counts_at_the_next_look(machine: Machine) -> No
     assert group.read() is None
 
 
+def test_the_cache_is_asked_for_only_when_the_group_is_half_full(machine: Machine) -> None:
+    machine.mounts("cgroup2", "/")
+    machine.belongs("0::/\n")
+    version_2(machine.mount, str(GIB), 500 * MIB, inactive_file=400 * MIB)
+    (group,) = limited_groups(machine.proc)
+    assert group.read() == Reading(500 * MIB, GIB, None)
+    version_2(machine.mount, str(GIB), 600 * MIB, inactive_file=400 * MIB)
+    assert group.read() == Reading(200 * MIB, GIB, None)
+    group.close()
+
+
 def test_processes_of_inner_groups_count_when_a_group_is_asked(machine: Machine) -> None:
     point = machine.mounts("cgroup2", "/")
     machine.belongs("0::/\n")
