@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 def nowhere() -> Iterator[Settings]:
     """Give the settings of a cluster that cannot come up."""
     with tempfile.TemporaryDirectory(prefix="af-kube-") as folder:
-        yield Settings(Path(folder) / "home", "afkubenone", 14)
+        settings = Settings(Path(folder) / "home", "afkubenone", 1)
+        yield settings
+        if settings.home.is_dir():
+            command(settings, "down")  # it came up, though nobody thought that it could
 
 
 def sentence(settings: Settings, *arguments: str, **more: object) -> str:
