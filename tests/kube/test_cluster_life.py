@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.kube import host
-from testbed.kube.cluster import Cluster, machine_problem
-from testbed.kube.fixtures import borrowed_cluster
+from testbed.kube.cluster import Cluster
+from testbed.kube.fixtures import borrowed_cluster, require_machine
 from testbed.kube.node import Node
 from testbed.kube.pods import inside, probe_pod, wait_ready
 from testbed.kube.recipes import PARTS
 from testbed.kube.second import command, command_line, environment, second_settings
-from testbed.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,8 +39,7 @@ OUTSIDE = ("/etc", "/opt", "/run", "/usr/libexec", "/var/lib/cni", "/var/lib/kub
 @pytest.fixture(scope="module")
 def second() -> Iterator[Settings]:
     """Give a cluster of this module's own; each test finds it in any state."""
-    problem = machine_problem()
-    require("kube", problem is None, str(problem))
+    require_machine()
     with second_settings() as settings:
         yield settings
 
@@ -110,12 +108,17 @@ def test_a_second_up_does_nothing_when_all_is_well(second: Settings) -> None:
     assert {name: Node(second).parts.process(name) for name in PARTS} == before
 
 
-def test_nothing_is_left_when_it_is_down_twice(second: Settings) -> None:
+def test_only_images_are_left_when_it_is_down_twice(second: Settings) -> None:
     up(second)
     with_a_pod(second)
+    stored = second.store / "io.containerd.metadata.v1.bolt" / "meta.db"
+    before = stored.stat().st_ino
     down(second)
     down(second)
     assert command(second, "status").returncode == 1
+    up(second)
+    assert stored.stat().st_ino == before
+    a_pod_runs(second)
 
 
 def outside() -> set[str]:
@@ -245,16 +248,6 @@ def test_it_is_up_or_down_when_both_are_asked_at_once(second: Settings) -> None:
     assert down_first.wait(PATIENCE) == 0
     assert up_then.returncode == 0
     assert Node(second).problem() is None or traces(second) == []
-
-
-def test_images_are_kept_when_it_is_down(second: Settings) -> None:
-    up(second)
-    stored = second.store / "io.containerd.metadata.v1.bolt" / "meta.db"
-    before = stored.stat().st_ino
-    down(second)
-    up(second)
-    assert stored.stat().st_ino == before
-    a_pod_runs(second)
 
 
 def test_the_cluster_of_tests_stays_when_somebody_asked_for_it(second: Settings) -> None:

@@ -140,6 +140,7 @@ class Node:
         settings = self.settings
         self._down()
         demands.check_addresses(settings)
+        demands.check_file_system(settings.home.resolve())
         tools = Tools(settings.bin)
         lacking = tools.missing((*BASE, "kubectl"))
         demands.check_disk(settings.home, GIGABYTES if lacking else demands.GIGABYTES)
