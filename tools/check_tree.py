@@ -14,7 +14,7 @@ from pathlib import Path
 LIMIT = 300
 LONGER_BECAUSE: dict[str, str] = {}
 PICTURES = {".png", ".svg", ".ico"}
-LOCKS = ("requirements/", "package-lock.json")
+LOCKS = ("requirements/", "requirements.txt", "package-lock.json")
 
 
 def tracked() -> list[Path]:

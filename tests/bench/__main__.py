@@ -25,6 +25,7 @@ NAMES = (
     "relay",
     "kube_start",
     "memory",
+    "images",
 )
 
 

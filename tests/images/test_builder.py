@@ -19,10 +19,9 @@ from testbed.facility import wait_for
 from testbed.images import PROGRAMS, REPOSITORY, build_image
 from testbed.require import require
 from testbed.small_disk import small_disk
+from testbed.tiny_image import lay_tiny, start, tiny_builder
 from tools.images import records
 from tools.images.base import own_base
-from tools.images.build import Builder
-from tools.images.catalogue import Image
 from tools.images.engine import Engine
 from tools.images.errors import ImageError
 from tools.images.places import Places
@@ -31,56 +30,13 @@ from tools.images.programs import SEARCHED, explain, require_programs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TINY = {"tiny": Image("tiny", project=False, room=0)}
-
-RECIPE = """\
-FROM scratch
-COPY images/tiny/root /
-# how long it takes stands in a file that leaves no trace
-RUN --mount=type=secret,id=authorities,target=/pause read -r pause </pause && sleep "$pause"
-COPY images/tiny/word /word
-ENTRYPOINT ["/bin/sh", "--"]
-"""
-
-BUILD = """
-import sys
-from pathlib import Path
-sys.path[:0] = ["tests", "."]
-from images.test_builder import tiny_builder
-(record,) = tiny_builder(Path(sys.argv[1])).build(["tiny"])
-print(record.tag)
-"""
-
-
-def tiny_builder(folder: Path) -> Builder:
-    """Return a builder whose checkout and places lie in a folder."""
-    return Builder(
-        lambda line: print(line, file=sys.stderr, flush=True),
-        places=Places(folder / "home"),
-        root=folder / "checkout",
-        base_image="scratch",
-        images=TINY,
-    )
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Lay a checkout with an image of a few programs of this machine, which builds in a second."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=SEARCHED) is None]
     require("images", not missing, f"{', '.join(missing)} build and run images (make system)")
-    tiny = tmp_path / "checkout/images/tiny"
-    (tiny / "root/bin").mkdir(parents=True)
-    for name in ("sh", "sleep"):
-        program = Path(shutil.which(name) or name)
-        shutil.copy(program, tiny / "root/bin" / name)
-        listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-        for word in listed.split():
-            if word.startswith("/"):
-                target = tiny / "root" / word[1:]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(word, target)
-    (tiny / "Containerfile").write_text(RECIPE)
-    (tiny / "word").write_text("one")
+    lay_tiny(tmp_path)
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "-A")
     pause(tmp_path, 0, monkeypatch)
@@ -95,17 +51,6 @@ def pause(folder: Path, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next builds take so long."""
     (folder / "pause").write_text(f"{seconds}\n")
     monkeypatch.setenv("AF_CA_BUNDLE", str(folder / "pause"))
-
-
-def start(folder: Path) -> subprocess.Popen[str]:
-    """Start a builder that is a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", BUILD, str(folder)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def log(folder: Path) -> str:

@@ -27,6 +27,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 PROGRAMS = ("buildah", "runc", "mmdebstrap")
 
+HOST = "inside"
+"""What a container takes itself for."""
+
 BUILD_PATIENCE = 1800.0
 """Seconds; three times what all images may take, and another builder may have its turn first."""
 
@@ -56,7 +59,7 @@ class Inside:
 
         What follows the init in the entrypoint (the XCache's script) is left out.
         """
-        options = ["--isolation", "oci", "--network", "none"]
+        options = ["--isolation", "oci", "--network", "none", "--hostname", HOST]
         if user is not None:
             options += ["--user", user]
         entry = self.configuration["Entrypoint"]
@@ -112,6 +115,8 @@ def inside(record: Record) -> Iterator[Inside]:
     with engine.container(record.reference) as container:
         root = Path(engine.ask("mount", container))
         configuration = engine.configuration(record.reference)
+        # without a network nobody else writes it, and HTCondor looks its own name up for minutes
+        (root / "etc/hosts").write_text(f"127.0.0.1 localhost {HOST}\n")
         yield Inside(record, root, configuration, engine, container)
 
 
