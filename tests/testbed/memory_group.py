@@ -54,6 +54,12 @@ class MemoryGroup:
         return int(counted[counted.index("oom_kill") + 1])
 
     @property
+    def active_files(self) -> int:
+        """Bytes of page cache that have been read more than once."""
+        words = (self.group.folder / "memory.stat").read_text().split()
+        return int(words[words.index("active_file") + 1])
+
+    @property
     def usage(self) -> int:
         """Bytes, page cache and all."""
         return int((self.group.folder / self.group.names.usage).read_text())
