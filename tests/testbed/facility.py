@@ -14,7 +14,7 @@ import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -165,19 +165,11 @@ class HubBrowser(Browser):
                 return Answer(error.code, error.headers, error.read().decode(), url)
 
 
-class Place(Protocol):
-    """Where a user logs in."""
-
-    @property
-    def base_url(self) -> str:
-        """Address that a user opens, without a slash at the end."""
-
-
 @dataclass
 class User:
     """A logged-in demo user with the cookies of a browser."""
 
-    facility: Place
+    facility: Facility
     name: str
     browser: HubBrowser
 

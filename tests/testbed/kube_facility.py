@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import yaml
@@ -56,14 +56,14 @@ class PodFacility:
     images
         References by name: ``hub``, ``lab``, ``parts``.
     storage_class
-        Of volumes; None takes the cluster's default.
+        Of volumes.
     """
 
     kube: Cluster
     namespace: str
     addresses: dict[str, str] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
-    storage_class: str | None = None
+    storage_class: str = ""
     tester: str = field(default_factory=lambda: secrets.token_hex(24))
 
     @property
@@ -88,7 +88,8 @@ class PodFacility:
 
     def log_in(self, username: str) -> User:
         """Log in by HTTP as a browser would, and return the session."""
-        user = User(self, username, HubBrowser())
+        # a user needs no more of a facility than its address
+        user = User(cast("Any", self), username, HubBrowser())
         user.log_in()
         return user
 
@@ -103,7 +104,9 @@ class PodFacility:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=timeout) as answer:
-                return Answer(answer.status, answer.headers, answer.read().decode(), request.full_url)
+                return Answer(
+                    answer.status, answer.headers, answer.read().decode(), request.full_url
+                )
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.headers, error.read().decode(), request.full_url)
@@ -175,18 +178,22 @@ class PodFacility:
         self.apply("hub-role.yaml")
         self._configure()
         hub, lab, parts = (self.images[name] for name in ("hub", "lab", "parts"))
-        storage_class = f"storageClassName: {self.storage_class}" if self.storage_class else ""
         self.apply("parts.yaml", parts_image=parts, lab_image=lab)
         self.apply(
             "hub.yaml",
             hub_image=hub,
             public_url=f"{self.base_url}/",
             login_url=self.login_url,
-            storage_class=storage_class,
+            storage_class=self.storage_class,
         )
         for name in ("iam", "storage", "proxy", "hub"):
-            self.kubectl("rollout", "status", f"deployment/{name}", f"--timeout={START:.0f}s",
-                         timeout=START + 10)
+            self.kubectl(
+                "rollout",
+                "status",
+                f"deployment/{name}",
+                f"--timeout={START:.0f}s",
+                timeout=START + 10,
+            )
         self.wait_for_hub()
 
     def _configure(self) -> None:
@@ -213,7 +220,7 @@ class PodFacility:
 
     def facility(self) -> str:
         """Write the facility file."""
-        home = {"size": "1G"} | ({"storage_class": self.storage_class} if self.storage_class else {})
+        home = {"size": "1G", "storage_class": self.storage_class}
         return Template((MANIFESTS / "facility.yaml").read_text()).substitute(
             issuer=f"https://{self.host('iam')}:{IAM_PORT}",
             storage=f"https://{self.host('storage')}:{STORAGE_PORT}",
@@ -227,7 +234,7 @@ class PodFacility:
         tls = {"certificate": here / "secrets/tls.crt", "key": here / "secrets/tls.key"}
         iam = IAMConfig(
             host=self.host("iam"),
-            bind="0.0.0.0",
+            bind="0.0.0.0",  # noqa: S104  in a pod
             login_host=self.addresses["iam"],
             https_port=IAM_PORT,
             login_port=LOGIN_PORT,
@@ -243,7 +250,7 @@ class PodFacility:
         )
         storage = StorageConfig(
             root=Path("/srv/store"),
-            host="0.0.0.0",
+            host="0.0.0.0",  # noqa: S104
             port=STORAGE_PORT,
             issuer=iam.issuer,
             token_issuer=iam.access_token_issuer,

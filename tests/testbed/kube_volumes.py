@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def volumes(kube: Cluster, name: str, count: int) -> Iterator[str | None]:
+def volumes(kube: Cluster, name: str, count: int) -> Iterator[str]:
     """Give the storage class of some volumes, which are gone afterwards.
 
     They are of the kind ``local``: Kubernetes gives them to the group of the pod (``fsGroup``), as
@@ -30,11 +30,11 @@ def volumes(kube: Cluster, name: str, count: int) -> Iterator[str | None]:
 
     Yields
     ------
-    str or None
-        None where the cluster is somebody else's: it has volumes of its own.
+    str
+        The default class where the cluster is somebody else's: it makes volumes by itself.
     """
     if kube.node is None:
-        yield None
+        yield _default_class(kube)
         return
     folder = kube.node.settings.run / "volumes" / name
     named = [f"{name}-{number}" for number in range(count)]
@@ -46,6 +46,15 @@ def volumes(kube: Cluster, name: str, count: int) -> Iterator[str | None]:
     finally:
         kube.kubectl("delete", "persistentvolume", "--wait=false", "--ignore-not-found", *named)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _default_class(kube: Cluster) -> str:
+    """Find the storage class that claims get which name none."""
+    mark = "storageclass.kubernetes.io/is-default-class"
+    for each in kube.get("storageclasses")["items"]:
+        if each["metadata"].get("annotations", {}).get(mark) == "true":
+            return str(each["metadata"]["name"])
+    raise AssertionError("this cluster has no default storage class")
 
 
 def _volume(name: str, storage_class: str, path: str, node: str) -> dict[str, object]:
