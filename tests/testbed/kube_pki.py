@@ -52,9 +52,7 @@ def service_certificate(names: list[str]) -> tuple[str, str, str]:
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    secret = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return (
         authority.public_bytes(pem).decode(),
         certificate.public_bytes(pem).decode(),
