@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import kubespawner
@@ -20,6 +21,9 @@ from af_hub.spawner.api_server import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+_REFUSED_AT_MOST = 5
+"""How often, once a second, the cluster may forbid what the hub may do."""
 
 _OVER = frozenset({"Failed", "Succeeded"})
 """Phases of a pod that never comes back; an evicted one has failed."""
@@ -131,7 +135,7 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
         try:
             return await self._answered(asyncio.wait_for(creating, request_timeout))
         except ApiException as error:
-            if error.status != 409:
+            if error.status != HTTPStatus.CONFLICT:
                 # upstream would log all of the pod, with the server's token
                 raise no_refusal(error) from None
         self.log.info("A pod %s is left from before, removing it", self.pod_name)
@@ -147,10 +151,17 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
 
     async def _make_delete_pod_request(self, *args: Any, **kwargs: Any) -> bool:
         """Delete the pod, however long the API server is away: JupyterHub does not ask again."""
-        deleting = super()._make_delete_pod_request
-        while not await self._answered(deleting(*args, **kwargs)):  # noqa: ASYNC110  asks, not waits
+        deleting, refused = super()._make_delete_pod_request, 0
+        while True:
+            try:
+                if await self._answered(deleting(*args, **kwargs)):
+                    return True
+            except ApiException as error:
+                # an API server that has just started knows no roles yet
+                refused += 1
+                if error.status != HTTPStatus.FORBIDDEN or refused > _REFUSED_AT_MOST:
+                    raise
             await asyncio.sleep(1)
-        return True
 
     async def _answered(self, request: Awaitable[Any]) -> bool:
         """Await a request; tell whether it has been answered with a yes."""

@@ -125,7 +125,7 @@ def test_every_pod_is_admitted_under_restricted(pod_facility: PodFacility, bob: 
 def test_files_are_there_again_when_the_lab_starts_anew(pod_facility: PodFacility) -> None:
     carol = pod_facility.log_in("carol")
     carol.start_server("small")
-    pod_facility.in_lab("carol", "sh", "-c", "echo kept > ~/note; mkdir ~/made")
+    pod_facility.in_lab("carol", "sh", "-c", "echo kept > ~/note; mkdir -p ~/made")
     first = home_claim(pod_facility.lab("carol"))
     pod_facility.stop("carol")
     carol.start_server("small")

@@ -111,6 +111,22 @@ class PodFacility:
             with error:
                 return Answer(error.code, error.headers, error.read().decode(), request.full_url)
 
+    def progress(self, username: str, word: str, patience: float) -> str:
+        """Read what the progress page tells about a start until it says a word."""
+        request = urllib.request.Request(
+            f"{self.base_url}/hub/api/users/{username}/server/progress",
+            headers={"Authorization": f"token {self.tester}"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        heard, deadline = [], time.monotonic() + patience
+        # comments keep the stream alive, so it never stays silent
+        with opener.open(request, timeout=patience) as stream:
+            for line in stream:
+                heard.append(line.decode())
+                if word in heard[-1] or time.monotonic() > deadline:
+                    break
+        return "".join(heard)
+
     def server(self, username: str) -> dict[str, Any] | None:
         """Return what the hub knows about a user's server, None if there is none."""
         found: dict[str, Any] | None = self.api("GET", f"users/{username}").json["servers"].get("")
@@ -149,6 +165,18 @@ class PodFacility:
         wait_for(
             lambda: self.server(username) is None and self.lab(username) is None,
             f"the end of the Lab of {username}",
+        )
+
+    def clear(self) -> None:
+        """End all Labs and starts, as the cluster's administrator."""
+        labs = ("pods", "--selector=component=singleuser-server")
+        self.kubectl("delete", *labs, "--grace-period=1", "--wait=false")
+        wait_for(
+            lambda: (
+                not self.pods()
+                and not any(user["servers"] for user in self.api("GET", "users").json)
+            ),
+            "the end of all Labs",
         )
 
     def kill_hub(self) -> None:
@@ -304,3 +332,10 @@ def pod_facility(kube: Cluster, kube_image: Callable[[str], Record]) -> Iterator
     namespace = f"facility-{secrets.token_hex(3)}"
     with pod_facility_in(kube, namespace, facility_images(kube, kube_image)) as facility:
         yield facility
+
+
+@pytest.fixture
+def no_labs_left(pod_facility: PodFacility) -> Iterator[None]:
+    """End all Labs after a test, also after one that failed in the middle."""
+    yield
+    pod_facility.clear()
