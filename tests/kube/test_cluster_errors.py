@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.kube import demands, host
-from testbed.kube.cluster import machine_problem
+from testbed.kube.fixtures import require_machine
 from testbed.kube.second import command, environment, second_settings
 from testbed.kube.settings import Settings
 from testbed.require import require
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 def nowhere() -> Iterator[Settings]:
     """Give the settings of a cluster that cannot come up."""
     with tempfile.TemporaryDirectory(prefix="af-kube-") as folder:
-        yield Settings(Path(folder) / "home", "afkubenone", 14)
+        settings = Settings(Path(folder) / "home", "afkubenone", 1)
+        yield settings
+        if settings.home.is_dir():
+            command(settings, "down")  # it came up, though nobody thought that it could
 
 
 def sentence(settings: Settings, *arguments: str, **more: object) -> str:
@@ -40,7 +43,7 @@ def sentence(settings: Settings, *arguments: str, **more: object) -> str:
 
 
 def test_a_missing_package_is_named(nowhere: Settings, tmp_path: Path) -> None:
-    require("kube", machine_problem() is None, str(machine_problem()))
+    require_machine()
     for path in demands.find_programs().values():
         program = Path(path)
         if program.name not in {"etcd", "nsenter"} and "cni" not in path:
@@ -71,7 +74,7 @@ def test_a_user_who_is_not_root_is_told_of_another_way(nowhere: Settings, asked:
 
 
 def test_a_small_disk_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    require("kube", machine_problem() is None, str(machine_problem()))
+    require_machine()
     with second_settings() as shared, small_disk(shared.home / "small", 64) as disk:
         settings = Settings(disk, shared.name, shared.number)
         settings.bin.symlink_to(shared.bin)
@@ -84,8 +87,30 @@ def test_a_small_disk_is_refused_before_anything_starts(tmp_path: Path) -> None:
         assert not settings.run.exists()
 
 
+def test_an_overlay_below_is_named(tmp_path: Path) -> None:
+    require_machine()
+    folders = {name: tmp_path / name for name in ("lower", "upper", "work")}
+    for folder in folders.values():
+        folder.mkdir()
+    options = ",".join(f"{name}dir={path}" for name, path in folders.items())
+    with second_settings() as shared:
+        home = shared.home / "laid"
+        home.mkdir()
+        host.run("mount", "-t", "overlay", "-o", options, "overlay", str(home))
+        try:
+            settings = Settings(home, shared.name, shared.number)
+            settings.bin.symlink_to(shared.bin)
+            said = sentence(settings)
+        finally:
+            host.run("umount", str(home))
+    assert said == (
+        f"kube: {home} is on an overlay file system, on which no second one can be laid: "
+        "set AF_KUBE_HOME to a folder on a disk. [kube-file-system]"
+    )
+
+
 def test_a_full_disk_is_named_when_it_fills_up_on_the_way(tmp_path: Path) -> None:
-    require("kube", machine_problem() is None, str(machine_problem()))
+    require_machine()
     with second_settings() as shared, small_disk(shared.home / "small", 64) as disk:
         settings = Settings(disk, shared.name, shared.number)
         settings.bin.symlink_to(shared.bin)
@@ -112,7 +137,7 @@ def test_a_full_disk_is_named_when_it_fills_up_on_the_way(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_cannot_be_written_is_named(nowhere: Settings) -> None:
-    require("kube", machine_problem() is None, str(machine_problem()))
+    require_machine()
     nowhere.home.write_text("a file")
     said = sentence(nowhere)
     assert (
@@ -141,9 +166,9 @@ def test_a_setting_is_refused_when_it_cannot_work(
 
 
 def test_addresses_are_refused_when_somebody_uses_them(nowhere: Settings) -> None:
-    require("kube", machine_problem() is None, str(machine_problem()))
-    link = "afkubetaken"
-    host.run("ip", "link", "add", link, "type", "dummy")
+    require_machine()
+    link = "aftaken"
+    host.run("ip", "link", "add", link, "type", "veth", "peer", "name", f"{link}x")
     try:
         host.run("ip", "link", "set", link, "up")
         host.run("ip", "route", "add", f"{nowhere.pods[256]}/24", "dev", link)

@@ -15,5 +15,7 @@ From the pure to what touches the machine::
     node         up, down, status
     enforcer     the process that keeps the rules of `policies` in force
     cluster      what tests see
+    pods, scale  pods of the tests; many nodes and pods that are none
+    second       a cluster of a test's own, to be broken
     fixtures     the same for pytest
 """

@@ -35,6 +35,9 @@ PATIENCE: Final = 90.0
 
 GPU: Final = "nvidia.com/gpu"
 
+FAKE: Final = "kwok.x-k8s.io/node"
+"""Annotation of nodes that KWOK plays."""
+
 
 class KubectlError(Exception):
     """kubectl failed; the text is what it said."""
@@ -122,14 +125,18 @@ class Cluster:
 
     @property
     def node_name(self) -> str:
-        """Return the name of the (first) node."""
-        return str(self.get("nodes")["items"][0]["metadata"]["name"])
+        """Return the name of the (first) node; fake ones do not count."""
+        return str(self._first_node()["metadata"]["name"])
 
     @property
     def node_ip(self) -> str:
         """Return the address of the (first) node."""
-        addresses = self.get("nodes")["items"][0]["status"]["addresses"]
+        addresses = self._first_node()["status"]["addresses"]
         return str(next(each["address"] for each in addresses if each["type"] == "InternalIP"))
+
+    def _first_node(self) -> dict[str, Any]:
+        found: list[dict[str, Any]] = self.get("nodes")["items"]
+        return next(each for each in found if FAKE not in each["metadata"].get("annotations", {}))
 
     def fake_gpus(self, number: int) -> None:
         """Let the node have so many GPUs, which are none; returns when pods can ask for them."""

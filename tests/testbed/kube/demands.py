@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from af_hub.errors import SetupError
-from testbed.kube.host import program_path, run
+from testbed.kube.host import mounts, program_path, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +116,30 @@ def check_disk(folder: Path, gigabytes: float) -> None:
             "kube-disk",
             f"{folder} has {free:.1f} GiB left and the cluster needs {gigabytes:.0f}: "
             "free some, or set AF_KUBE_HOME to a folder on another disk.",
+        )
+
+
+def check_file_system(folder: Path) -> None:
+    """Check that containers can stand on the file system.
+
+    Parameters
+    ----------
+    folder
+        A folder on it; it exists.
+
+    Raises
+    ------
+    SetupError
+        ``kube-file-system``.
+    """
+    above = [(Path(point), kind) for point, kind in mounts() if folder.is_relative_to(point)]
+    # the deepest one, and of several in one place the last
+    kind = max(enumerate(above), key=lambda each: (len(each[1][0].parts), each[0]))[1][1]
+    if kind == "overlay":
+        raise SetupError(
+            "kube-file-system",
+            f"{folder} is on an overlay file system, on which no second one can be laid: "
+            "set AF_KUBE_HOME to a folder on a disk.",
         )
 
 

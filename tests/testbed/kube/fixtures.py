@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from testbed.kube.settings import Settings
 
 
+def require_machine() -> None:
+    """Skip the test where no cluster can be started, or its programs are not built."""
+    problem = machine_problem()
+    require("kube", problem is None, str(problem))
+    missing = Tools(from_environment().bin).missing((*BASE, "kubectl"))
+    require("kube", not missing, f"make kube-tools builds {' and '.join(missing)}, for minutes")
+
+
 @contextmanager
 def borrowed_cluster(settings: Settings) -> Iterator[Cluster]:
     """Give the cluster of this machine, which is brought up if it is not.
@@ -61,10 +69,7 @@ def kube() -> Iterator[Cluster]:
     if (named := os.environ.get("KUBECONFIG")) and Path(named) != from_environment().kubeconfig:
         yield Cluster.elsewhere(Path(named))
         return
-    problem = machine_problem()
-    require("kube", problem is None, str(problem))
-    missing = Tools(from_environment().bin).missing((*BASE, "kubectl"))
-    require("kube", not missing, f"make kube-tools builds {' and '.join(missing)}, for minutes")
+    require_machine()
     try:
         with borrowed_cluster(from_environment()) as cluster:
             yield cluster

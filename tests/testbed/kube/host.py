@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,19 @@ SYSCTLS: Final = (
     "vm/panic_on_oom",
 )
 """What the kubelet sets on its machine, as it sees fit."""
+
+FOLDERS: Final = (
+    "/run/containerd/s",
+    "/run/containerd/runc/k8s.io",
+    "/run/containerd/runc",
+    "/run/containerd",
+    "/var/lib/cni/results",
+    "/var/lib/cni",
+    "/var/lib/kubelet/device-plugins",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+)
+"""What the parts make in the system's own places, and cannot be told not to; inner ones first."""
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -150,9 +164,11 @@ def pids_in_control_groups(settings: Settings) -> set[int]:
     """Return the processes of pods."""
     found: set[int] = set()
     for group in control_groups(settings):
-        for path in group.rglob("cgroup.procs"):
+        # unlike rglob it goes on where a group disappears meanwhile
+        for folder, _, _ in os.walk(group):
             with suppress(OSError):
-                found |= {int(pid) for pid in path.read_text().split()}
+                text = (Path(folder) / "cgroup.procs").read_text()
+                found |= {int(pid) for pid in text.split()}
     return found
 
 
@@ -175,26 +191,31 @@ def remove_mounts(settings: Settings) -> None:
             run("umount", "--lazy", point, check=False)
 
 
-def keep_sysctls(settings: Settings) -> None:
-    """Write down what the kubelet will change on the machine."""
-    found = {}
+def keep_machine(settings: Settings) -> None:
+    """Write down what of the machine the parts will change."""
+    sysctls = {}
     for name in SYSCTLS:
         with suppress(OSError):
-            found[name] = (Path("/proc/sys") / name).read_text()
-    write_atomically(settings.run / "sysctls.json", json.dumps(found))
+            sysctls[name] = (Path("/proc/sys") / name).read_text()
+    folders = [folder for folder in FOLDERS if not Path(folder).exists()]
+    kept = {"sysctls": sysctls, "folders": folders}
+    write_atomically(settings.run / "machine.json", json.dumps(kept))
 
 
-def restore_sysctls(settings: Settings) -> None:
-    """Set again what the kubelet has changed."""
+def restore_machine(settings: Settings) -> None:
+    """Set again what was changed, and remove folders that were not there and are empty."""
     try:
-        kept = json.loads((settings.run / "sysctls.json").read_text())
+        kept = json.loads((settings.run / "machine.json").read_text())
     except (OSError, ValueError):
-        return  # the kubelet was never started
-    for name in set(kept) & set(SYSCTLS):
+        return  # no part was started
+    for name, value in kept["sysctls"].items():
         path = Path("/proc/sys") / name
-        with suppress(OSError):
-            if path.read_text() != kept[name]:
-                path.write_text(kept[name])
+        if name in SYSCTLS and path.read_text() != value:
+            path.write_text(value)
+    for folder in FOLDERS:
+        if folder in kept["folders"]:
+            with suppress(OSError):
+                Path(folder).rmdir()
 
 
 def remove_strays(settings: Settings) -> None:
@@ -209,6 +230,15 @@ def remove_strays(settings: Settings) -> None:
         container = path.name.removeprefix(f"{settings.name}-").removesuffix("-eth0")
         (results / f"cni-loopback-{container}-lo").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+    # a socket of a kubelet that runs no more
+    plugins = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(str(plugins))
+        except ConnectionRefusedError:
+            plugins.unlink(missing_ok=True)
+        except OSError:
+            pass  # there is none
     # the kubelet's links to logs
     for link in Path("/var/log/containers").glob("*.log"):
         with suppress(OSError):

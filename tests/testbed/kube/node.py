@@ -140,6 +140,7 @@ class Node:
         settings = self.settings
         self._down()
         demands.check_addresses(settings)
+        demands.check_file_system(settings.home.resolve())
         tools = Tools(settings.bin)
         lacking = tools.missing((*BASE, "kubectl"))
         demands.check_disk(settings.home, GIGABYTES if lacking else demands.GIGABYTES)
@@ -158,7 +159,7 @@ class Node:
         for name, text in recipes.files(settings, programs).items():
             (settings.run / name).write_text(text)
         self.parts.keep(recipes.commands(settings, programs))
-        host.keep_sysctls(settings)
+        host.keep_machine(settings)
         host.make_network(settings)
         host.make_control_groups(settings)
         self._start_all(built["kubectl"] / "kubectl")
@@ -265,13 +266,11 @@ class Node:
 
     def _down(self) -> None:
         settings, parts = self.settings, self.parts
-        # the kubelet first, so that nothing is started again; it has no say in its pods' end
-        names = parts.names()
-        last = ("apiserver", "containerd", "etcd")
-        parts.end(*(name for name in names if name not in last), grace=0.5)
+        # all but containerd's store goes with the cluster, so nobody else needs time to end well;
+        # the kubelet is among the first, so that nothing is started again
+        parts.end(*(name for name in parts.names() if name != "containerd"), grace=0)
         left = processes.end(lambda: host.pids_in_control_groups(settings), grace=0)
-        parts.end("apiserver", "containerd", grace=1.5)
-        parts.end("etcd", grace=1.5)
+        parts.end("containerd")
         left |= processes.end(self._pids, grace=0)
         if left:
             numbers = ", ".join(map(str, sorted(left)))
@@ -280,7 +279,7 @@ class Node:
         host.remove_mounts(settings)
         host.remove_network(settings)
         host.remove_control_groups(settings)
-        host.restore_sysctls(settings)
+        host.restore_machine(settings)
         try:
             host.remove_state(settings)
         except OSError:

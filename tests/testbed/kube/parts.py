@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from af_hub.embedded.files import write_atomically
 from testbed.kube import processes
-from testbed.kube.host import PATH
+from testbed.kube.host import PATH, program_path
 from testbed.kube.recipes import PARTS
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Parts:
         """Start a part in the cluster's network; do nothing if it runs."""
         if running := self.process(name):
             return running
-        enter = ["/usr/bin/nsenter", f"--net={self.settings.netns}"]
+        nsenter = shutil.which("nsenter", path=program_path())
+        assert nsenter, "nsenter was there when the cluster was started"
+        enter = [nsenter, f"--net={self.settings.netns}"]
         temporary = self.settings.run / "tmp"
         environment = {
             "PATH": PATH,

@@ -85,6 +85,7 @@ def commands(settings: Settings, programs: Programs) -> dict[str, list[str]]:
             f"--cluster-signing-cert-file={pki / 'ca.crt'}",
             f"--cluster-signing-key-file={pki / 'ca.key'}",
             f"--requestheader-client-ca-file={pki / 'front-ca.crt'}",
+            f"--flex-volume-plugin-dir={run / 'volume-plugins'}",
             # at the default rate its controllers start four seconds later
             *("--kube-api-qps=200", "--kube-api-burst=400"),
         ],
@@ -194,7 +195,7 @@ def _kubelet(settings: Settings) -> dict[str, Any]:
         "tlsPrivateKeyFile": str(pki / "kubelet-serving.key"),
         "containerRuntimeEndpoint": f"unix://{settings.socket}",
         "podLogsDir": str(run / "pod-logs"),
-        "volumePluginDir": str(run / "kubelet" / "volume-plugins"),
+        "volumePluginDir": str(run / "volume-plugins"),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{settings.name}",
         # hosts with cgroup v1 are refused by default since 1.35
@@ -286,4 +287,5 @@ oom_score = 0
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+        Root = "{settings.run}/runc"
 """
