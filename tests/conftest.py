@@ -37,5 +37,6 @@ pytest_plugins = [
     "testbed.lab_xrootd",
     "testbed.xcache_pod",
     "testbed.kube.fixtures",
+    "testbed.images",
     "testbed.kube_facility",
 ]
