@@ -92,6 +92,28 @@ WebAddress = Annotated[
 ]
 """An http or https address without user, query or fragment."""
 
+ImageReference = Annotated[
+    str,
+    StringConstraints(
+        pattern=(
+            r"^([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?/)?"
+            r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*"
+            r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$"
+        ),
+        max_length=512,
+    ),
+]
+"""A container image: ``HOST/PATH:TAG`` or, better, ``HOST/PATH@sha256:…`` (the grammar of
+references of the distribution project)."""
+
+ObjectName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", max_length=253
+    ),
+]
+"""Name of a Kubernetes object: a DNS subdomain."""
+
 Link = Annotated[
     str,
     StringConstraints(pattern=r"^(https?://[^\s\"<>]+|mailto:[^\s\"<>]+)$", max_length=1000),

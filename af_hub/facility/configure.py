@@ -15,6 +15,7 @@ from af_hub.facility.handlers import LabHandler
 from af_hub.facility.load import load
 from af_hub.facility.pages import TEMPLATES, page_variables
 from af_hub.iam.scopes import custom_scopes, roles
+from af_hub.spawner.pod import AUTHORITIES, CA_BUNDLE
 from af_hub.spawner.refusals import NoTracebackForRefusals
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from traitlets.config import Config
 
     from af_hub.facility.identity import Identity
+    from af_hub.facility.kubernetes import Kubernetes
     from af_hub.facility.models import FacilityConfig
 
-_SPAWNER_CLASSES = {"af-local": "LocalSpawner"}
+_SPAWNER_CLASSES = {"af-local": "LocalSpawner", "af-kube": "KubeSpawner"}
 
 
 def configure(
@@ -41,7 +43,7 @@ def configure(
     path
         The facility file.
     spawner
-        Entry point of the spawner: ``af-local``; None leaves ``spawner_class`` as it is and sets
+        Entry point of the spawner: ``af-local`` or ``af-kube``; None leaves ``spawner_class`` as it is and sets
         the traits of all our spawners.
     without
         Names of storage doors to leave out, with the cache rules that lead there: of a cache that
@@ -55,8 +57,8 @@ def configure(
     Raises
     ------
     ConfigError
-        If the file is wrong (all problems at once), the variable of the client secret is empty, or
-        there is no such spawner or door.
+        If the file is wrong (all problems at once), the variable of the client secret is empty,
+        there is no such spawner or door, or ``af-kube`` finds no section ``kubernetes``.
 
     Examples
     --------
@@ -126,15 +128,47 @@ def _spawner(c: Config, facility: FacilityConfig, name: str | None) -> None:
             known = ", ".join(_SPAWNER_CLASSES)
             raise ConfigError("unknown-spawner", f"There is no spawner {name!r}; known: {known}.")
         c.JupyterHub.spawner_class = name
-    for class_name in _SPAWNER_CLASSES.values():
-        section = c[class_name]
-        section.profiles = [profile.model_dump() for profile in facility.profiles]
-        section.lab_environment = lab_environment(facility)
-        section.support_link = facility.about.support or ""
+    identity, kubernetes = facility.identity, facility.kubernetes
+    _profiles(c.LocalSpawner, facility)
+    c.LocalSpawner.lab_environment = lab_environment(facility)
+    if kubernetes is not None:
+        _profiles(c.KubeSpawner, facility)
+        _pods(c.KubeSpawner, kubernetes)
+        mounted = kubernetes.ca_config_map is not None
+        c.KubeSpawner.lab_environment = services(facility) | authorities(
+            CA_BUNDLE if mounted and identity.ca_file is not None else None,
+            AUTHORITIES if mounted and identity.ca_directory is not None else None,
+        )
+    elif name == "af-kube":
+        raise ConfigError(
+            "no-kubernetes",
+            "The facility file has no section kubernetes: say there what Labs are made of.",
+        )
+
+
+def _profiles(section: Config, facility: FacilityConfig) -> None:
+    """Set what our spawners have in common."""
+    section.profiles = [profile.model_dump() for profile in facility.profiles]
+    section.support_link = facility.about.support or ""
+
+
+def _pods(section: Config, kubernetes: Kubernetes) -> None:
+    """Set what only pods have."""
+    section.image = kubernetes.lab_image
+    section.ca_config_map = kubernetes.ca_config_map or ""
+    section.storage_pvc_ensure = kubernetes.home is not None
+    if kubernetes.namespace is not None:
+        section.namespace = kubernetes.namespace
+    if kubernetes.hub_url is not None:
+        section.hub_connect_url = kubernetes.hub_url
+    if kubernetes.home is not None:
+        section.storage_capacity = str(kubernetes.home.size)
+        if kubernetes.home.storage_class is not None:
+            section.storage_class = kubernetes.home.storage_class
 
 
 def lab_environment(facility: FacilityConfig) -> dict[str, str]:
-    """Say where the facility's services are, as the tools in a Lab expect it. Pure.
+    """Say where the facility's services are and whom to trust, for a Lab beside the hub. Pure.
 
     Parameters
     ----------
@@ -146,13 +180,23 @@ def lab_environment(facility: FacilityConfig) -> dict[str, str]:
     dict
         Environment variables; none is secret.
     """
-    variables = {"AF_ISSUER": facility.identity.issuer}
-    if facility.identity.ca_file is not None:
-        names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-        variables |= dict.fromkeys(names, str(facility.identity.ca_file))
-    if facility.identity.ca_directory is not None:
+    identity = facility.identity
+    return services(facility) | authorities(identity.ca_file, identity.ca_directory)
+
+
+def authorities(ca_file: Path | None, ca_directory: Path | None) -> dict[str, str]:
+    """Say where the certificate authorities are, as the tools in a Lab expect it. Pure."""
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    variables = {} if ca_file is None else dict.fromkeys(names, str(ca_file))
+    if ca_directory is not None:
         # XRootD's clients do not look at the system's authorities (5.5)
-        variables["X509_CERT_DIR"] = str(facility.identity.ca_directory)
+        variables["X509_CERT_DIR"] = str(ca_directory)
+    return variables
+
+
+def services(facility: FacilityConfig) -> dict[str, str]:
+    """Say where the facility's services are, as the tools in a Lab expect it. Pure."""
+    variables = {"AF_ISSUER": facility.identity.issuer}
     if facility.storage:
         # where examples and notebooks find the data without an address written into them
         variables["AF_STORAGE_URL"] = facility.storage[0].url

@@ -12,6 +12,7 @@ from af_hub.facility.about import About
 from af_hub.facility.base import Model
 from af_hub.facility.cache import Cache
 from af_hub.facility.identity import Identity
+from af_hub.facility.kubernetes import Kubernetes
 from af_hub.facility.profiles import Profile
 from af_hub.facility.rucio import Rucio
 from af_hub.facility.storage import StorageDoor
@@ -50,6 +51,9 @@ class FacilityConfig(Model):
     compute: ComputeConfig = ComputeConfig()
     """Dask clusters."""
 
+    kubernetes: Kubernetes | None = None
+    """Labs in pods; null: this facility is no cluster."""
+
     def warnings(self) -> tuple[str, ...]:
         """List what is allowed but probably not meant."""
         found = []
@@ -61,6 +65,15 @@ class FacilityConfig(Model):
             not kind.in_users_server for kind in self.compute.types
         ):
             found.append("compute.gateway is null: compute.types have no effect.")
+        if (
+            self.kubernetes is not None
+            and self.identity.ca_file is not None
+            and self.kubernetes.ca_config_map is None
+        ):
+            found.append(
+                "identity.ca_file: Labs in pods do not get it; name a ConfigMap with it in "
+                "kubernetes.ca_config_map."
+            )
         return (*found, *data_warnings(self))
 
     def require_xcache(self) -> XCache:

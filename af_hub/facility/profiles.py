@@ -13,7 +13,16 @@ from pydantic import (
     model_validator,
 )
 
-from af_hub.facility.base import Duration, GroupPattern, Model, Size, Slug, Text, Title
+from af_hub.facility.base import (
+    Duration,
+    GroupPattern,
+    ImageReference,
+    Model,
+    Size,
+    Slug,
+    Text,
+    Title,
+)
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -181,6 +190,10 @@ class Profile(Model):
 
     gpu: Gpu | None = None
     """Graphics processors; null offers none."""
+
+    image: ImageReference | None = None
+    """Container image of the Lab; null takes ``kubernetes.lab_image``. On one machine Labs run from
+    the hub's own environment, whatever stands here."""
 
     environment: dict[VariableName, VariableValue] = Field(default_factory=dict)
     """Environment variables of the Lab. Not for secrets: users can read them."""

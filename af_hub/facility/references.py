@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from af_hub.facility.about import About
     from af_hub.facility.cache import Cache
     from af_hub.facility.identity import Identity
+    from af_hub.facility.kubernetes import Kubernetes
     from af_hub.facility.profiles import Profile
     from af_hub.facility.rucio import Rucio
     from af_hub.facility.storage import StorageDoor
@@ -34,12 +35,13 @@ def dangling(
     rucio: Rucio | None = None,
     xcache: XCache | None = None,
     compute: ComputeConfig | None = None,
+    kubernetes: Kubernetes | None = None,  # noqa: ARG001
 ) -> Iterator[Found]:
     """Find references to names that do not exist, and names that stand twice.
 
     Parameters
     ----------
-    about, identity, profiles, storage, cache, rucio, xcache, compute
+    about, identity, profiles, storage, cache, rucio, xcache, compute, kubernetes
         Sections that are right in themselves; ``None`` leaves out what cannot be checked.
 
     Yields

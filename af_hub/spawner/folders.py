@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,11 +44,14 @@ class Folders:
         Short-lived private files of this server, such as the token file; removed at its end.
     log
         File with what the Lab prints.
+    uid
+        System user that the Lab runs as.
     """
 
     home: Path
     runtime: Path
     log: Path
+    uid: int = field(default_factory=os.geteuid)
 
     @property
     def token_file(self) -> Path:
@@ -58,7 +61,7 @@ class Folders:
         ``XDG_RUNTIME_DIR`` by themselves (WLCG Bearer Token Discovery): one file, which no second
         one can differ from.
         """
-        return self.runtime / f"bt_u{os.geteuid()}"
+        return self.runtime / f"bt_u{self.uid}"
 
     @property
     def tokens(self) -> Path:

@@ -58,7 +58,7 @@ class Card:
     cpu, ram, gpu
         Selectors; `gpu` is empty if the profile offers none.
     gpu_free
-        ``1 of 2 free``; empty if the profile offers none.
+        ``1 of 2 free``; empty if the profile offers none or nobody has counted.
     lifetime
         ``8 h``; empty if there is no limit.
     """
@@ -230,7 +230,7 @@ def _gpu_free(profile: Profile, site: Site) -> str:
     if profile.gpu is None:
         return ""
     stock = site.gpu_stock(profile.gpu.product)
-    return f"{stock.free} of {stock.total} free"
+    return "" if stock is None else f"{stock.free} of {stock.total} free"
 
 
 def _too_much(wanted: int, there: int | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from af_hub.spawner.folders import Folders
     from af_hub.spawner.policy import Plan
@@ -24,8 +24,6 @@ class LabFacts:
         Groups in canonical form, sorted.
     profile
         What the policy granted.
-    gpus
-        Identifiers of the reserved devices.
     folders
         The server's places.
     mark
@@ -35,7 +33,6 @@ class LabFacts:
     user: str
     groups: tuple[str, ...]
     profile: Plan
-    gpus: tuple[str, ...]
     folders: Folders
     mark: str
 
@@ -56,7 +53,6 @@ def lab_variables(facility: Mapping[str, str], facts: LabFacts) -> dict[str, str
         Name to value. Later ones win: the profile's own, the facility's, ours.
     """
     threads = str(facts.profile.cpu)
-    devices = ",".join(facts.gpus)
     return {
         **dict(facts.profile.environment),
         **facility,
@@ -75,7 +71,11 @@ def lab_variables(facility: Mapping[str, str], facts: LabFacts) -> dict[str, str
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "NUMEXPR_MAX_THREADS": threads,
-        # empty hides every device
-        "CUDA_VISIBLE_DEVICES": devices,
-        "NVIDIA_VISIBLE_DEVICES": devices or "void",
     }
+
+
+def device_variables(devices: Sequence[str]) -> dict[str, str]:
+    """Show a Lab these graphics processors, by identifier, and hide all others."""
+    visible = ",".join(devices)
+    # empty hides every device
+    return {"CUDA_VISIBLE_DEVICES": visible, "NVIDIA_VISIBLE_DEVICES": visible or "void"}

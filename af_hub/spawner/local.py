@@ -6,8 +6,6 @@ Not an isolation boundary: users who run code here can reach each other's files.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import math
 import os
 import secrets
 import shutil
@@ -23,19 +21,20 @@ from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import default
 
 from af_hub.spawner.folders import copy_examples
-from af_hub.spawner.lab_environment import LabFacts, lab_variables
+from af_hub.spawner.lab_environment import LabFacts, device_variables, lab_variables
 from af_hub.spawner.places import Places
 from af_hub.spawner.processes import kill_marked, start_mark
-from af_hub.spawner.profiled import ProfiledSpawner
 from af_hub.spawner.record import Record
-from af_hub.spawner.reservations import Book, Reservation
+from af_hub.spawner.recorded import RecordedSpawner
+from af_hub.spawner.reservations import Book
 from af_hub.spawner.resources import KnownMachine
-from af_hub.spawner.site import Site, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from af_hub.spawner.policy import Plan
+    from af_hub.spawner.reservations import Reservation
+    from af_hub.spawner.site import Site
 
 _NOT_ISOLATED = (
     "All users of this facility run as one system user on one machine. They are not isolated from "
@@ -47,7 +46,7 @@ _LIMITS = (
 )
 
 
-class LocalSpawner(ProfiledSpawner, Places, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
+class LocalSpawner(RecordedSpawner, Places, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
     """Starts Labs on the hub's own machine, from the profile catalogue.
 
     Cores are given by processor affinity, graphics processors by reservation and
@@ -59,9 +58,6 @@ class LocalSpawner(ProfiledSpawner, Places, LocalProcessSpawner):  # type: ignor
 
     machine: ClassVar[KnownMachine] = KnownMachine()
     """What the machine has."""
-
-    record: Record | None = None
-    """The running Lab; None while there is none."""
 
     @default("cmd")
     def _default_cmd(self) -> list[str]:
@@ -88,21 +84,9 @@ class LocalSpawner(ProfiledSpawner, Places, LocalProcessSpawner):  # type: ignor
     def _default_default_url(self) -> str:
         return "/lab"
 
-    @property
-    def key(self) -> str:
-        """The server's name in the book of reservations."""
-        return f"{self.user.name}/{self.name}"
-
     async def look_at_site(self) -> Site:
         """Describe what is free, not counting what this server holds."""
         return self.book.site(await self.machine.look(), without=self.key)
-
-    def usage(self) -> Usage:
-        """Count running servers per profile, without this one."""
-        return Usage(
-            mine=self.book.counts(self.user.name, without=self.key),
-            total=self.book.counts(without=self.key),
-        )
 
     def remarks(self) -> Sequence[str]:
         """Say what one machine cannot promise."""
@@ -157,10 +141,7 @@ class LocalSpawner(ProfiledSpawner, Places, LocalProcessSpawner):  # type: ignor
             gpus=plan.gpu,
             product=plan.gpu_product,
         )
-        if self.plan_hook is not None:
-            result = self.plan_hook(self, plan)
-            if inspect.isawaitable(result):
-                await result
+        await self.tell_plan(plan)
         folders = self.folders
         await asyncio.to_thread(folders.create)
         if self.examples_dir:
@@ -198,43 +179,11 @@ class LocalSpawner(ProfiledSpawner, Places, LocalProcessSpawner):  # type: ignor
                 user=self.user.name,
                 groups=tuple(sorted(groups)),
                 profile=plan,
-                gpus=entry.gpus,
                 folders=self.folders,
                 mark=record.server,
             ),
-        )
+        ) | device_variables(entry.gpus)
         return record
-
-    _lab_variables: dict[str, str] = {}
-
-    def get_env(self) -> dict[str, str]:
-        """Give the Lab JupyterHub's variables and ours."""
-        env: dict[str, str] = super().get_env()
-        env.update(self._lab_variables)
-        env["AF_HUB_API"] = env["JUPYTERHUB_API_URL"].rstrip("/") + "/af"
-        return env
-
-    def get_state(self) -> dict[str, Any]:
-        """Save what a restarted hub needs to find the Lab again."""
-        state: dict[str, Any] = super().get_state()
-        if self.pid and self.record is not None:
-            state["af"] = self.record.to_state()
-        return state
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Find the Lab again, and what it holds."""
-        super().load_state(state)
-        if "af" in state:
-            ours = self.record = Record.from_state(state["af"])
-            self.book.entries[self.key] = Reservation(
-                ours.profile, self.user.name, ours.cores, ours.gpus
-            )
-
-    def clear_state(self) -> None:
-        """Forget the Lab and give back what it held."""
-        super().clear_state()
-        self.book.release(self.key)
-        self.record = None
 
     async def poll(self) -> int | None:
         """Tell whether the Lab runs; end it if its time is over.
@@ -257,7 +206,7 @@ class LocalSpawner(ProfiledSpawner, Places, LocalProcessSpawner):  # type: ignor
         status: int | None = await super().poll()
         if status is not None:
             await self._clean_up(record)
-        elif record is not None and time.time() >= (record.expires_at or math.inf):
+        elif record is not None and self.is_over:
             self.log.info("The lifetime of %s is over", self._log_name)
             # `stop` polls, too
             self.record = replace(record, lifetime=0)

@@ -40,6 +40,10 @@ class Plan:
         Number of graphics processors.
     gpu_product
         Model they must be; None takes any.
+    gpu_resource
+        Kubernetes resource name of the devices.
+    image
+        Container image; None takes the facility's.
     environment
         Environment variables as (name, value), taken as they are written.
     max_lifetime
@@ -54,6 +58,8 @@ class Plan:
     gpu_product: str | None
     environment: tuple[tuple[str, str], ...]
     max_lifetime: float | None
+    gpu_resource: str = "nvidia.com/gpu"
+    image: str | None = None
 
 
 def decide(
@@ -108,6 +114,8 @@ def decide(
         gpu_product=profile.gpu.product if profile.gpu and gpu else None,
         environment=tuple(sorted(profile.environment.items())),
         max_lifetime=profile.max_lifetime,
+        gpu_resource=profile.gpu.resource if profile.gpu else "nvidia.com/gpu",
+        image=profile.image,
     )
 
 
@@ -199,6 +207,9 @@ def _gpus(profile: Profile, site: Site, wanted: int | None) -> int:
     if count not in profile.gpu.counts:
         raise _not_offered(profile, f"{count} GPUs", [str(n) for n in profile.gpu.counts])
     stock = site.gpu_stock(profile.gpu.product)
+    if stock is None:
+        # the cluster lets the server wait, and says what for
+        return count
     name = profile.gpu.product or "GPU"
     if count > stock.total:
         have = "There is no" if stock.total == 0 else f"There are only {stock.total} of"

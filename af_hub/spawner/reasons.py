@@ -34,3 +34,12 @@ class Reason(StrEnum):
 
     TOTAL_LIMIT = "total-limit"
     """As many servers of this profile run as allowed (409)."""
+
+    CLUSTER_AWAY = "cluster-away"
+    """The cluster's API server does not answer (503)."""
+
+    CLUSTER_REFUSED = "cluster-refused"
+    """The cluster does not admit the pod or the volume, for example by a quota (403)."""
+
+    POD_LOST = "pod-lost"
+    """The pod was deleted or evicted before the server was up (503)."""

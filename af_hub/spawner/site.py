@@ -35,15 +35,17 @@ class Site:
     memory
         Memory of the largest place, in bytes; None if it is not known.
     gpus
-        One entry per product.
+        One entry per product; None if nobody has counted.
     """
 
     cores: int | None = None
     memory: int | None = None
-    gpus: tuple[GpuModel, ...] = ()
+    gpus: tuple[GpuModel, ...] | None = ()
 
-    def gpu_stock(self, product: str | None) -> GpuModel:
-        """Sum up the devices of a product; of any product if it is None."""
+    def gpu_stock(self, product: str | None) -> GpuModel | None:
+        """Sum up the devices of a product, of any if it is None; None if nobody has counted."""
+        if self.gpus is None:
+            return None
         chosen = [gpu for gpu in self.gpus if product is None or gpu.product == product]
         return GpuModel(
             product or "GPU", sum(gpu.total for gpu in chosen), sum(gpu.free for gpu in chosen)

@@ -76,8 +76,76 @@ def test_configuration_is_refused_when_the_secret_is_missing(
 
 
 def test_configuration_is_refused_when_the_spawner_is_unknown(facility_file: Path) -> None:
-    with pytest.raises(ConfigError, match="known: af-local"):
+    with pytest.raises(ConfigError, match="known: af-local, af-kube"):
         af_hub.configure(Config(), facility_file, spawner="af-lcal")
+
+
+PODS = """
+kubernetes:
+  lab_image: registry.example.org/af/lab:1
+  home: {storage_class: fast, size: 5G}
+  hub_url: http://hub.af:8081
+  ca_config_map: authorities
+"""
+
+
+def test_pods_get_their_own_places_when_labs_run_on_a_cluster(facility_file: Path) -> None:
+    facility_file.write_text(TEXT + PODS)
+    c = Config()
+    af_hub.configure(c, facility_file, spawner="af-kube")
+    pods = c.KubeSpawner
+    assert c.JupyterHub.spawner_class == "af-kube"
+    assert pods.image == "registry.example.org/af/lab:1"
+    assert (pods.storage_pvc_ensure, pods.storage_class) == (True, "fast")
+    assert pods.storage_capacity == str(5 * 1024**3)
+    assert pods.hub_connect_url == "http://hub.af:8081"
+    assert pods.profiles == c.LocalSpawner.profiles
+    # the hub's own file is not in the pod
+    assert pods.lab_environment["SSL_CERT_FILE"] == "/etc/analysis-facility/ca/ca-bundle.pem"
+    assert "X509_CERT_DIR" not in pods.lab_environment
+
+
+def test_labs_trust_what_their_image_trusts_when_no_config_map_is_named(
+    facility_file: Path,
+) -> None:
+    facility_file.write_text(TEXT + PODS.replace("ca_config_map: authorities", "namespace: labs"))
+    c = Config()
+    facility = af_hub.configure(c, facility_file, spawner="af-kube")
+    assert "SSL_CERT_FILE" not in c.KubeSpawner.lab_environment
+    assert c.KubeSpawner.namespace == "labs"
+    assert any("kubernetes.ca_config_map" in warning for warning in facility.warnings())
+
+
+def test_configuration_is_refused_when_pods_are_wanted_and_not_described(
+    facility_file: Path,
+) -> None:
+    with pytest.raises(ConfigError, match="no section kubernetes"):
+        af_hub.configure(Config(), facility_file, spawner="af-kube")
+
+
+@pytest.mark.parametrize(
+    ("image", "right"),
+    [
+        ("lab", True),
+        ("localhost/af/lab:0123456789ab", True),
+        ("registry.example.org:5000/a/b_c@sha256:" + "0" * 64, True),
+        ("pangeo/../evil:1", False),
+        ("lab:1{x}", False),
+        ('"lab:1\\n"', False),
+        ("https://registry/lab", False),
+        ("Lab", False),
+        ("lab@sha256:0", False),
+    ],
+)
+def test_image_is_taken_only_when_it_is_a_reference(
+    facility_file: Path, image: str, right: bool
+) -> None:
+    text = TEXT + PODS.replace("registry.example.org/af/lab:1", image)
+    if right:
+        assert parse(text, facility_file).kubernetes is not None
+    else:
+        with pytest.raises(ConfigError, match=r"kubernetes\.lab_image"):
+            parse(text, facility_file)
 
 
 @pytest.mark.parametrize(

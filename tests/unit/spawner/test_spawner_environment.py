@@ -27,7 +27,7 @@ def test_places_of_tokens_and_rucio_are_ours_when_a_profile_names_others(tmp_pat
         environment=tuple(theirs.items()),
         max_lifetime=None,
     )
-    facts = LabFacts("alice", ("/cms",), plan, (), folders, "mark")
+    facts = LabFacts("alice", ("/cms",), plan, folders, "mark")
     variables = lab_variables({"X509_CERT_DIR": "/ca"}, facts)
     assert variables["RUCIO_CONFIG"] == str(folders.runtime / "rucio.cfg")
     assert variables["AF_TOKEN_DIR"] == str(folders.runtime / "tokens")

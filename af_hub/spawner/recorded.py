@@ -1,0 +1,90 @@
+"""The part of a spawner that remembers what was granted, also over a restart of the hub."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from af_hub.spawner.profiled import ProfiledSpawner
+from af_hub.spawner.record import Record
+from af_hub.spawner.reservations import Reservation
+from af_hub.spawner.site import Usage
+
+if TYPE_CHECKING:
+    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.reservations import Book
+
+
+class RecordedSpawner(ProfiledSpawner):
+    """Mixin for spawners: count what runs, and give the Lab its variables.
+
+    It stands before a subclass of JupyterHub's ``Spawner`` in the list of bases, and its subclass
+    has a book of its own.
+    """
+
+    # what it uses of JupyterHub's Spawner, which is untyped
+    name: Any
+
+    book: ClassVar[Book]
+    """What runs; one hub is one process."""
+
+    record: Record | None = None
+    """The running Lab; None while there is none."""
+
+    _lab_variables: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        """The server's name in the book of reservations."""
+        return f"{self.user.name}/{self.name}"
+
+    def usage(self) -> Usage:
+        """Count running servers per profile, without this one."""
+        return Usage(
+            mine=self.book.counts(self.user.name, without=self.key),
+            total=self.book.counts(without=self.key),
+        )
+
+    async def tell_plan(self, plan: Plan) -> None:
+        """Call the administrator's hook with what was granted."""
+        if self.plan_hook is not None:
+            result = self.plan_hook(self, plan)
+            if inspect.isawaitable(result):
+                await result
+
+    def get_env(self) -> dict[str, str]:
+        """Give the Lab JupyterHub's variables and ours."""
+        env: dict[str, str] = super().get_env()  # type: ignore[misc]  # JupyterHub's
+        env.update(self._lab_variables)
+        env["AF_HUB_API"] = env["JUPYTERHUB_API_URL"].rstrip("/") + "/af"
+        return env
+
+    def get_state(self) -> dict[str, Any]:
+        """Save what a restarted hub needs to find the Lab again."""
+        state: dict[str, Any] = super().get_state()  # type: ignore[misc]  # JupyterHub's
+        if self.record is not None:
+            state["af"] = self.record.to_state()
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Find the Lab again, and what it holds."""
+        super().load_state(state)  # type: ignore[misc]  # JupyterHub's
+        if "af" in state:
+            ours = self.record = Record.from_state(state["af"])
+            self.book.entries[self.key] = Reservation(
+                ours.profile, self.user.name, ours.cores, ours.gpus
+            )
+
+    def clear_state(self) -> None:
+        """Forget the Lab and give back what it held."""
+        super().clear_state()  # type: ignore[misc]  # JupyterHub's
+        self.book.release(self.key)
+        self.record = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the lifetime of the running Lab has passed."""
+        expires_at = self.record.expires_at if self.record else None
+        return time.time() >= (expires_at or math.inf)

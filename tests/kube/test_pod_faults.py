@@ -1,0 +1,225 @@
+"""Pods, the hub, the API server and etcd die; the hub is right again soon after."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.facility import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.facility import User
+    from testbed.kube_facility import PodFacility
+
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("no_labs_left")]
+
+PROMISE = 10.0
+"""Seconds after which the hub is right again."""
+
+DEADLINE = 3 * PROMISE
+
+OUTAGE = 120.0 if os.environ.get("AF_SOAK") else 30.0
+"""Seconds without an API server; KubeSpawner gives up watching after 51."""
+
+
+@pytest.fixture
+def alice(pod_facility: PodFacility) -> User:
+    """Give alice, logged in, with a Lab that runs and a file in it."""
+    user = pod_facility.log_in("alice")
+    user.start_server("small")
+    pod_facility.in_lab("alice", "sh", "-c", "echo kept > ~/note")
+    return user
+
+
+def ask(facility: PodFacility, user: str) -> None:
+    """Ask for a server without waiting for the answer, which may come after the start."""
+    body = ("POST", f"users/{user}/server", {"profile": "small"})
+    threading.Thread(target=facility.api, args=body, daemon=True).start()
+
+
+def gone(facility: PodFacility, user: str) -> bool:
+    """Tell whether neither the hub nor the cluster has a server of this user."""
+    return facility.server(user) is None and facility.lab(user) is None
+
+
+def check_files(facility: PodFacility, user: User) -> None:
+    """Start a Lab anew and find the file of the last one."""
+    user.start_server("small")
+    assert facility.in_lab(user.name, "cat", "/home/jovyan/note") == "kept\n"
+
+
+def test_hub_sees_it_when_a_pod_is_deleted(pod_facility: PodFacility, alice: User) -> None:
+    pod_facility.kubectl("delete", "pod", "jupyter-alice", "--grace-period=1", "--wait=false")
+    wait_for(lambda: gone(pod_facility, "alice"), "the end of the Lab", DEADLINE)
+    check_files(pod_facility, alice)
+
+
+def test_hub_sees_it_when_a_pod_is_evicted(pod_facility: PodFacility, alice: User) -> None:
+    """By the eviction API, as a drain does it."""
+    place = f"/api/v1/namespaces/{pod_facility.namespace}/pods/jupyter-alice/eviction"
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": "jupyter-alice", "namespace": pod_facility.namespace},
+        "deleteOptions": {"gracePeriodSeconds": 1},
+    }
+    pod_facility.kubectl("create", "--raw", place, "--filename=-", input=json.dumps(eviction))
+    wait_for(lambda: gone(pod_facility, "alice"), "the end of the Lab", DEADLINE)
+    check_files(pod_facility, alice)
+
+
+def test_hub_removes_the_pod_when_the_kubelet_has_ended_it(
+    pod_facility: PodFacility, alice: User
+) -> None:
+    """As after an eviction by a full node: the pod stays, failed, until somebody deletes it."""
+    pod_facility.kubectl(
+        "patch", "pod", "jupyter-alice", "--patch", '{"spec": {"activeDeadlineSeconds": 1}}'
+    )
+    wait_for(lambda: gone(pod_facility, "alice"), "the end of the Lab", DEADLINE)
+    check_files(pod_facility, alice)
+
+
+def test_start_fails_at_once_with_a_sentence_when_its_pod_is_deleted(
+    pod_facility: PodFacility, cordoned: None
+) -> None:
+    """Not after all of `start_timeout`, which leaves time to pull an image."""
+    pod_facility.log_in("carol")
+    pod_facility.api("POST", "users/carol/server", {"profile": "small"})
+    wait_for(lambda: pod_facility.lab("carol"), "the pod")
+    pod_facility.kubectl("delete", "pod", "jupyter-carol", "--wait=false")
+    said = pod_facility.progress("carol", "failed", DEADLINE)
+    assert "The cluster ended the server while it started" in said
+    wait_for(lambda: gone(pod_facility, "carol"), "the end of the start", DEADLINE)
+
+
+@pytest.fixture
+def cordoned(pod_facility: PodFacility) -> Iterator[None]:
+    """Let the node take no new pods."""
+    node = pod_facility.kube.node_name
+    pod_facility.kube.kubectl("cordon", node)
+    yield
+    pod_facility.kube.kubectl("uncordon", node)
+
+
+def test_start_waits_with_a_reason_while_the_node_is_cordoned(
+    pod_facility: PodFacility, alice: User, cordoned: None
+) -> None:
+    bob = pod_facility.log_in("bob")
+    pod_facility.api("POST", "users/bob/server", {"profile": "small"})
+    assert "unschedulable" in pod_facility.progress("bob", "unschedulable", DEADLINE)
+    # what runs stays
+    assert alice.lab("api/status").status == 200
+    pod_facility.kube.kubectl("uncordon", pod_facility.kube.node_name)
+    wait_for(bob.server_answers, "the Lab of bob", DEADLINE)
+
+
+def test_start_goes_on_when_the_hub_is_killed_in_the_middle(pod_facility: PodFacility) -> None:
+    """The new hub finds the pod that the old one began to start, and it is carol's Lab."""
+    carol = pod_facility.log_in("carol")
+    ask(pod_facility, "carol")
+    wait_for(lambda: pod_facility.lab("carol"), "the pod")
+    pod_facility.kill_hub()
+    pod_facility.wait_for_hub()
+    begin = time.monotonic()
+    wait_for(carol.server_answers, "the Lab of carol", DEADLINE)
+    print(f"right after {time.monotonic() - begin:.1f} s")
+    token = pod_facility.in_lab("carol", "sh", "-c", "cat $BEARER_TOKEN_FILE")
+    assert token.count(".") == 2
+
+
+def test_lab_is_kept_when_the_hub_is_killed(pod_facility: PodFacility, alice: User) -> None:
+    before = pod_facility.lab("alice")
+    pod_facility.kill_hub()
+    # the proxy is a pod of its own
+    assert alice.lab("api/status").status == 200
+    pod_facility.wait_for_hub()
+    wait_for(lambda: (pod_facility.server("alice") or {}).get("ready"), "the Lab", DEADLINE)
+    after = pod_facility.lab("alice")
+    assert before is not None
+    assert after is not None
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert alice.server_answers()
+
+
+def without_api_server(facility: PodFacility, seconds: float) -> None:
+    """Stop the API server for a while; return when it answers again."""
+    facility.kube.kill("apiserver")
+    time.sleep(seconds)
+    facility.kube.start("apiserver")
+    facility.kube.until(lambda: facility.kube.get("nodes")["items"], "the API server")
+
+
+@pytest.mark.timeout(600)
+def test_hub_is_right_when_the_api_server_was_away(pod_facility: PodFacility, alice: User) -> None:
+    """Meanwhile Labs work and a start is refused with a sentence; afterwards both ways work.
+
+    The pod is deleted by force: an orderly end is the kubelet's work, which comes back when it
+    likes.
+    """
+    bob = pod_facility.log_in("bob")
+    facility = pod_facility
+    answers: list[object] = []
+
+    def meanwhile() -> None:
+        time.sleep(2)
+        answers.append(alice.lab("api/status").status)
+        answers.append(
+            facility.api("POST", "users/bob/server", {"profile": "small"}, timeout=60).text
+        )
+        with suppress(OSError):
+            answers.append(facility.progress("bob", "failed", 60))
+
+    during = threading.Thread(target=meanwhile)
+    during.start()
+    without_api_server(facility, OUTAGE)
+    begin = time.monotonic()
+    facility.kubectl("delete", "pod", "jupyter-alice", "--grace-period=0", "--force")
+    wait_for(lambda: gone(facility, "alice"), "the end of the Lab", DEADLINE)
+    print(f"a deleted pod is seen {time.monotonic() - begin:.1f} s after the outage")
+    during.join(90)
+    assert answers[0] == 200
+    wait_for(lambda: not (facility.server("bob") or {}).get("pending"), "the end of the start")
+    if facility.server("bob") is None:
+        assert "The cluster does not answer" in str(answers)
+        bob.start_server("small")
+    print(f"starts work {time.monotonic() - begin:.1f} s after the outage")
+    check_files(facility, alice)
+
+
+@pytest.mark.timeout(600)
+def test_pod_is_gone_when_it_was_stopped_while_the_api_server_was_away(
+    pod_facility: PodFacility, alice: User
+) -> None:
+    """JupyterHub asks once and forgets; the pod must not run for ever."""
+    pod_facility.kube.kill("apiserver")
+    try:
+        assert pod_facility.api("DELETE", "users/alice/server", timeout=60).status in {202, 204}
+    finally:
+        pod_facility.kube.start("apiserver")
+    pod_facility.kube.until(lambda: pod_facility.kube.get("nodes")["items"], "the API server")
+
+    def deleted() -> bool:
+        pod = pod_facility.lab("alice")
+        return pod is None or "deletionTimestamp" in pod["metadata"]
+
+    wait_for(deleted, "the deletion", DEADLINE)
+    wait_for(lambda: gone(pod_facility, "alice"), "the end of the Lab")
+
+
+@pytest.mark.timeout(600)
+def test_hub_is_right_when_etcd_was_restarted(pod_facility: PodFacility, alice: User) -> None:
+    pod_facility.kube.kill("etcd")
+    pod_facility.kube.start("etcd")
+    pod_facility.kube.until(lambda: pod_facility.kube.get("nodes")["items"], "the API server")
+    assert alice.server_answers()
+    pod_facility.kubectl("delete", "pod", "jupyter-alice", "--grace-period=0", "--force")
+    wait_for(lambda: gone(pod_facility, "alice"), "the end of the Lab", DEADLINE)
+    check_files(pod_facility, alice)
