@@ -128,6 +128,10 @@ root-env: $(VENV_ROOT)/.installed ## ROOT for notebooks and clusters: an environ
 test-root: $(VENV)/.dev root-env setup system ## Distributed RDataFrame on a clicked cluster
 	AF_REQUIRE=root,xrootd $(BIN)/pytest tests/notebooks/test_notebooks_root.py $(PYTEST_ARGS)
 
+.PHONY: helm-tools
+helm-tools: ## Build helmfile for the tests of helm-values, some minutes once; needs Go
+	@tools/helm/build.sh
+
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
