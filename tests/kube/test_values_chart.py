@@ -5,9 +5,11 @@ The chart is on no package registry, so this is by hand: ``Z2JH_CHART=…/zero-t
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
+import sys
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,9 @@ import yaml
 
 from af_hub.kube_values import FILE, Site
 from testbed.egress import Pod, permits
-from testbed.helm import KUBERNETES, VALUES, template
+from testbed.helm import KUBERNETES, REPOSITORY, VALUES, run, template
 from testbed.pod_security import pods_in, violations
-from testbed.values import BASE, EXAMPLE, OVERLAYS, TEXT, made
+from testbed.values import BASE, EXAMPLE, OVERLAYS, TEXT, made, write_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,12 @@ LABELS = {"app": "jupyterhub", "release": "facility", "app.kubernetes.io/name": 
 HUB = Pod({**LABELS, "component": "hub", "app.kubernetes.io/component": "hub"})
 PROXY = Pod({**LABELS, "component": "proxy", "app.kubernetes.io/component": "proxy"})
 LAB = Pod({**LABELS, "component": "singleuser-server"})
+SECRETS = {
+    "client-secret": "client-secret-of-the-test",
+    "crypt-key": f"{'ab' * 32} {'cd' * 32}",
+    "cookie-secret": "ef" * 32,
+    "database-password": "word-of-the-test",
+}
 DNS = Pod(namespace="kube-system")
 PUBLIC = ip_address("192.0.2.7")
 
@@ -161,6 +169,74 @@ def test_hub_finds_file_secrets_and_account_when_the_chart_has_mounted_them(
     assert "/etc/analysis-facility/pictures/logo.png" in mounts
     (secret,) = [one for one in documents if one["kind"] == "Secret"]
     assert secret["stringData"]["facility.yaml"].strip() == TEXT.strip()
+
+
+def configured(documents: list[Any], folder: Path) -> dict[str, Any]:
+    """Run the chart's configuration of the hub, with the files that its pod would have."""
+    mounted, etc = folder / "jupyterhub", folder / "etc"
+    parts = {"ConfigMap": "config", "Secret": "secret"}
+    for one in documents:
+        if one["kind"] in parts and one["metadata"]["name"] == "hub":
+            place = mounted / parts[one["kind"]]
+            place.mkdir(parents=True)
+            for name, text in one["data"].items():
+                data = base64.b64decode(text) if one["kind"] == "Secret" else text.encode()
+                (place / name).write_bytes(data.replace(b"/etc/analysis-facility", bytes(etc)))
+    write_site(etc)
+    (etc / "secrets").mkdir()
+    for name, text in SECRETS.items():
+        (etc / "secrets" / name).write_text(f"{text}\n")
+    # the hub's image has curl
+    curl = 'AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")'
+    for name in ("jupyterhub_config.py", "z2jh.py"):
+        code = (mounted / "config" / name).read_text().replace(curl, "")
+        (mounted / name).write_text(code.replace("/usr/local/etc/jupyterhub", str(mounted)))
+    ports = {"HUB_SERVICE_PORT": "8081", "PROXY_API_SERVICE_PORT": "8001"}
+    said = run(
+        *(sys.executable, "-m", "testbed.chart_hub", mounted / "jupyterhub_config.py"),
+        cwd=folder,
+        environment={**ports, "POD_NAMESPACE": "facility", "PYTHONPATH": str(REPOSITORY / "tests")},
+    )
+    read: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return read
+
+
+def test_hub_is_ours_when_the_charts_own_configuration_has_run(
+    chart: Path, facility_values: Path, tmp_path: Path
+) -> None:
+    said = configured(rendered(chart, facility_values, tmp_path), tmp_path)
+    assert said["classes"] == ["af-iam", "af-kube"]
+    assert said["issuer"] == "https://iam.example.org:8444/"
+    assert said["callback"] == "https://hub.example.org/hub/oauth_callback"
+    assert said["client_secret_file"].endswith("/secrets/client-secret")
+    assert said["admin_access"] is False
+    assert said["keys"] == SECRETS["crypt-key"].split()
+    assert said["cookie"] == SECRETS["cookie-secret"]
+    assert said["password"] == SECRETS["database-password"]
+    assert said["database"].startswith("postgresql+psycopg2://")
+    assert said["services"]["transfers"] == ["api_token", "name"]
+    assert said["services"]["dask-gateway"] == ["api_token", "display", "name", "url"]
+    assert {"jupyterhub-idle-culler", "user", "server"} <= set(said["roles"])
+
+
+def test_lab_is_restricted_when_the_charts_own_configuration_has_run(
+    chart: Path, facility_values: Path, tmp_path: Path
+) -> None:
+    pod = configured(rendered(chart, facility_values, tmp_path), tmp_path)["pod"]
+    spec = pod["spec"]
+    assert violations(spec) == []
+    assert spec["automountServiceAccountToken"] is False
+    assert not spec.get("initContainers")
+    (lab,) = spec["containers"]
+    assert lab["image"] == "registry.example.org:5000/af/lab:3"
+    assert lab["resources"]["limits"] == {"cpu": 2.0, "memory": 2**30}
+    mounted = {mount["mountPath"] for mount in lab["volumeMounts"]}
+    assert {"/home/jovyan", "/etc/analysis-facility/ca"} < mounted
+    assert len(mounted) == len(lab["volumeMounts"])
+    # the chart's policies know its pods by these
+    labels = pod["metadata"]["labels"]
+    assert labels["component"] == "singleuser-server"
+    assert labels["hub.jupyter.org/network-access-hub"] == "true"
 
 
 def test_subdomains_are_routed_when_they_are_on(chart: Path, tmp_path: Path) -> None:

@@ -49,10 +49,16 @@ def run(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None =
     return done.stdout
 
 
-def template(chart: Path, cwd: Path, *options: str | Path, name: str = "facility") -> list[Any]:
+def template(
+    chart: Path,
+    cwd: Path,
+    *options: str | Path,
+    name: str = "facility",
+    namespace: str = "facility",
+) -> list[Any]:
     """Render a chart and return its documents."""
     text = run(
-        *(program("helm"), "template", name, chart, "--namespace", "facility"),
+        *(program("helm"), "template", name, chart, "--namespace", namespace),
         *("--kube-version", KUBERNETES, *options),
         cwd=cwd,
     )

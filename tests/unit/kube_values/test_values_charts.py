@@ -22,12 +22,14 @@ GPU = ("--set", "gpuCounts=true")
 
 def built(folder: Path, *options: str, z2jh: str = "") -> dict[str, Any]:
     """Return what helmfile makes of our file: releases by name."""
-    helm = program("helm")
-    text = run(
-        *(program("helmfile"), "--helm-binary", helm, *options, "build"),
-        cwd=folder,
-        environment={"Z2JH_CHART": z2jh},
-    )
+    command: list[str | Path] = [
+        program("helmfile"),
+        "--helm-binary",
+        program("helm"),
+        *options,
+        "build",
+    ]
+    text = run(*command, cwd=folder, environment={"Z2JH_CHART": z2jh})
     (read,) = [one for one in yaml.safe_load_all(text) if one]
     return {release["name"]: release for release in read["releases"]}
 
