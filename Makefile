@@ -104,15 +104,24 @@ APT_PROGRAMS := \
   oidc-agent-cli:oidc-token \
   rclone:rclone \
   liboidc-agent4:/usr/lib/*/liboidc-agent.so.4 \
-  postgresql:/usr/lib/postgresql/*/bin/initdb
+  postgresql:/usr/lib/postgresql/*/bin/initdb \
+  etcd-server:etcd \
+  containerd:containerd \
+  runc:/usr/*bin/runc \
+  containernetworking-plugins:/usr/lib/cni/ptp \
+  iptables:/usr/*bin/iptables \
+  nftables:/usr/*bin/nft
 
 .PHONY: system
 system: ## Install what the tests need from Debian, as root
 	@tools/debian_packages.sh $(APT_PROGRAMS)
 
+KUBE := PYTHONPATH=tests $(BIN)/python -m testbed.kube
+
 .PHONY: test
 test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test, on JupyterHub 6.1 and 5.5
 	cd $(FRONT) && npm run --silent test
+	$(KUBE) tools --for-tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
 
@@ -127,6 +136,19 @@ root-env: $(VENV_ROOT)/.installed ## ROOT for notebooks and clusters: an environ
 .PHONY: test-root
 test-root: $(VENV)/.dev root-env setup system ## Distributed RDataFrame on a clicked cluster
 	AF_REQUIRE=root,xrootd $(BIN)/pytest tests/notebooks/test_notebooks_root.py $(PYTEST_ARGS)
+
+.PHONY: kube-up kube-down kube-status kube-tools
+kube-up: $(VENV)/.dev system ## A real Kubernetes of one node, as root; prints its kubeconfig
+	@$(KUBE) up $(ARGS)
+
+kube-down: $(VENV)/.dev ## Take it down; programs and images are kept
+	@$(KUBE) down
+
+kube-status: $(VENV)/.dev ## Say how it is
+	@$(KUBE) status
+
+kube-tools: $(VENV)/.dev ## Build its programs only; ARGS="metrics kwok" for those on demand
+	@$(KUBE) tools $(ARGS)
 
 .PHONY: helm-tools
 helm-tools: ## Build helmfile for the tests of helm-values, some minutes once; needs Go

@@ -36,4 +36,5 @@ pytest_plugins = [
     "testbed.lab_rucio",
     "testbed.lab_xrootd",
     "testbed.xcache_pod",
+    "testbed.kube.fixtures",
 ]

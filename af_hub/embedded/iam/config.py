@@ -60,6 +60,9 @@ class IAMConfig(_Model):
     login_host: str = ""
     """A further address of the login door, for browsers on other machines; empty means none."""
 
+    bind: str = ""
+    """Address to listen at where it is not `host`: in a pod the name is that of its Service."""
+
     https_port: int = Field(ge=1, le=65535)
     login_port: int = Field(ge=1, le=65535)
     certificate: Path

@@ -87,14 +87,15 @@ class Doors:
         self._provider = Provider.build(config)
         threads = _THREADS_OF_TESTS if self._provider.control.enabled else _THREADS
         machine = WSGIServer(
-            (config.host, config.https_port),
+            (config.bind or config.host, config.https_port),
             AccessLog(self._door(machine_app(self._provider)), "machine"),
             numthreads=threads,
             request_queue_size=_BACKLOG,
         )
         machine.ssl_adapter = BuiltinSSLAdapter(str(config.certificate), str(config.key))
         page = AccessLog(self._door(login_app(self._provider)), "login")
-        hosts = [config.host] + [config.login_host] * bool(config.login_host)
+        further = [] if config.bind else [config.login_host] * bool(config.login_host)
+        hosts = [config.bind or config.host, *further]
         self._servers = [
             machine,
             *(

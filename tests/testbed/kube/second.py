@@ -1,0 +1,102 @@
+"""A cluster of a test's own, beside the one that all tests share: to be killed and broken.
+
+It has its own folder, namespace and addresses, and takes the programs from the shared one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.kube.settings import MOST, Settings, from_environment
+from testbed.kube.tools import BASE, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TESTS = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def second_settings() -> Iterator[Settings]:
+    """Give the settings of a cluster that is down; whatever it becomes is removed afterwards."""
+    shared = from_environment()
+    shared.home.mkdir(parents=True, exist_ok=True)
+    for name in (*BASE, "kubectl"):
+        Tools(shared.bin).ensure(name)
+    descriptor, number = _free_number(shared)
+    home = Path(tempfile.mkdtemp(prefix="af-kube-"))
+    settings = Settings(home, f"afkubetest{number}", number)
+    settings.bin.symlink_to(shared.bin)
+    try:
+        yield settings
+    finally:
+        done = command(settings, "down")
+        shutil.rmtree(home)
+        os.close(descriptor)
+        assert done.returncode == 0, done.stderr
+
+
+def _free_number(shared: Settings) -> tuple[int, int]:
+    """Return a lock that is held, and the number that nobody else's tests use meanwhile."""
+    for number in reversed(range(1, MOST)):
+        path = shared.home / f"second-{number}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        return descriptor, number
+    raise AssertionError("every number is in use")
+
+
+def command_line(*arguments: str) -> list[str]:
+    """Return what ``make kube-…`` calls."""
+    return [sys.executable, "-m", "testbed.kube", *arguments]
+
+
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    """Return the variables that name a cluster."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(TESTS),
+        "AF_KUBE_HOME": str(settings.home),
+        "AF_KUBE_NAME": settings.name,
+        "AF_KUBE_NUMBER": str(settings.number),
+        **more,
+    }
+
+
+def command(
+    settings: Settings, *arguments: str, before: tuple[str, ...] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end.
+
+    Parameters
+    ----------
+    settings
+        The cluster.
+    arguments
+        Of ``testbed.kube``.
+    before
+        A program that runs it, with that program's arguments.
+    more
+        Further variables.
+    """
+    return subprocess.run(
+        [*before, *command_line(*arguments)],
+        env=environment(settings, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )

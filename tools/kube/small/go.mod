@@ -1,0 +1,3 @@
+module analysis-facility/tools/kube/small
+
+go 1.26.0
