@@ -173,3 +173,10 @@ def test_rights_are_the_least_when_the_hub_gets_them() -> None:
     assert not {"secrets", "services", "nodes", "*"} & {resource for resource, _ in given}
     assert not {"update", "patch", "deletecollection", "*"} & {verb for _, verb in given}
     assert yaml.safe_load(BASE.read_text())["rbac"] == {"create": False}
+
+
+def test_rights_are_those_that_are_tested_when_the_hub_gets_them() -> None:
+    ours = yaml.safe_load((VALUES / "charts/hub-rights/files/hub.yaml").read_text())
+    manifest = REPOSITORY / "tests/kube/manifests/hub-role.yaml"
+    (role,) = [one for one in yaml.safe_load_all(manifest.read_text()) if one["kind"] == "Role"]
+    assert ours == role["rules"]
