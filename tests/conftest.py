@@ -37,4 +37,5 @@ pytest_plugins = [
     "testbed.lab_xrootd",
     "testbed.xcache_pod",
     "testbed.kube.fixtures",
+    "testbed.kube_facility",
 ]

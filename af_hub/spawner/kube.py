@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sqlalchemy.orm import object_session
 from traitlets import Float, Unicode, default
 
 from af_hub.errors import Refusal
@@ -155,7 +156,8 @@ class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
         self.record = self._apply(plan, groups)
         # a hub that is killed from here on finds the pod again
         self.orm_spawner.state = self.get_state()
-        self.db.commit()
+        if (session := object_session(self.orm_spawner)) is not None:
+            session.commit()
         try:
             return str(await super().start())
         except Refusal as refusal:

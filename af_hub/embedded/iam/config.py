@@ -88,8 +88,13 @@ class IAMConfig(_Model):
 
     @property
     def login_url(self) -> str:
-        """Base of the login door, with a trailing slash."""
-        return f"http://{self.host}:{self.login_port}/"
+        """Base of the login door, with a trailing slash.
+
+        In a pod it is named on loopback, too: no hub takes an http address beyond it from anybody,
+        so hubs there are told where browsers find it (``authorize_url``).
+        """
+        host = "127.0.0.1" if self.bind else self.host
+        return f"http://{host}:{self.login_port}/"
 
     @classmethod
     def load(cls, path: Path) -> Self:
