@@ -12,6 +12,7 @@ import yaml
 
 from af_hub.compute.settings import SERVICE_NAME
 from af_hub.kube_values import files, images, network
+from af_hub.kube_values.cache import cache_values
 from af_hub.kube_values.doors import Service, Target, identity_provider, targets
 from af_hub.kube_values.places import CLIENT_SECRET, SECRET_NAME
 from af_hub.kube_values.section import pods_of
@@ -28,6 +29,9 @@ FILE: Final = "facility.values.yaml"
 
 AUTHORITIES: Final = "authorities.yaml"
 """Name of the file with the ConfigMap of authorities, for ``kubectl apply``."""
+
+XCACHE: Final = "xcache.values.yaml"
+"""Name of the file with the values of the facility's XCache in the cluster."""
 
 GATEWAY_PORT: Final = 8000
 """Where the pods of the Service ``dask-gateway`` listen."""
@@ -83,8 +87,8 @@ def render(
     Returns
     -------
     Mapping
-        Text by file name: `FILE`, and `AUTHORITIES` if Labs get them by a ConfigMap. None is
-        secret.
+        Text by file name: `FILE`, `AUTHORITIES` if Labs get them by a ConfigMap, `XCACHE` if
+        the facility's cache is a Service. None is secret.
 
     Raises
     ------
@@ -113,9 +117,12 @@ def render(
             }
         },
     }
-    trusted = files.authorities(facility, pods, contents)
-    made = {FILE: _head(found) + _dump(values)}
-    return made if trusted is None else {**made, AUTHORITIES: _BY + _dump(trusted)}
+    more = {
+        AUTHORITIES: files.authorities(facility, pods, contents),
+        XCACHE: cache_values(facility, pods),
+    }
+    written = {name: _BY + _dump(part) for name, part in more.items() if part is not None}
+    return {FILE: _head(found) + _dump(values), **written}
 
 
 def _hub(

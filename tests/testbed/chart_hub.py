@@ -11,18 +11,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from jupyterhub import orm
 from jupyterhub.objects import Hub
 from jupyterhub.user import User
 from kubernetes_asyncio.client import ApiClient
-from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from af_hub.spawner.kube import KubeSpawner
 from af_hub.spawner.policy import Plan
+
+if TYPE_CHECKING:
+    from traitlets.config import Config
 
 PLAN = Plan("small", "Small", 2, 2**30, 0, None, (), None)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from af_hub.facility.load import parse
-from af_hub.kube_values import AUTHORITIES, FILE, HUB_FILE, Site, render
+from af_hub.kube_values import AUTHORITIES, FILE, HUB_FILE, XCACHE, Site, render
 from testbed.helm import VALUES
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ cache:
   rules:
     - {match: "root://eos.example.org:1094//", replace: "root://xcache.caches.svc.cluster.local:1095//"}
 rucio: {url: "https://rucio.example.org", audience: rucio}
+xcache: {origin: "root://federation.example.org:1094", doors: [cache], ram: 4G}
 compute:
   gateway:
     address: http://proxy-public/services/dask-gateway
@@ -89,6 +90,12 @@ def values(text: str = TEXT, site: Site | None = None) -> dict[str, Any]:
 def authorities(text: str = TEXT) -> dict[str, Any]:
     """Make the ConfigMap and read it again."""
     read: dict[str, Any] = yaml.safe_load(made(text)[AUTHORITIES])
+    return read
+
+
+def cache_values(text: str = TEXT) -> dict[str, Any]:
+    """Make the values of the XCache and read them again."""
+    read: dict[str, Any] = yaml.safe_load(made(text)[XCACHE])
     return read
 
 

@@ -9,9 +9,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from af_hub.kube_values import XCACHE
 from testbed.helm import KUBERNETES, VALUES, program, run, template
 from testbed.pod_security import pods_in, violations
-from testbed.values import OVERLAYS
+from testbed.values import OVERLAYS, made, values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +46,19 @@ def folder(tmp_path: Path) -> Path:
     return target
 
 
+def given(name: str, folder: Path) -> tuple[str | Path, ...]:
+    """Return the options that a chart cannot do without."""
+    if name != "xcache":
+        return ()
+    (folder / XCACHE).write_text(made()[XCACHE])
+    return ("--values", folder / XCACHE)
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_chart_is_right_when_helm_looks_at_it(tmp_path: Path, name: str) -> None:
-    run(program("helm"), "lint", "--strict", VALUES / "charts" / name, cwd=tmp_path)
-    documents = template(VALUES / "charts" / name, tmp_path)
+    chart = VALUES / "charts" / name
+    run(program("helm"), "lint", "--strict", chart, *given(name, tmp_path), cwd=tmp_path)
+    documents = template(VALUES / "charts" / name, tmp_path, *given(name, tmp_path))
     assert documents
     for document in documents:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
@@ -62,6 +72,51 @@ def test_rights_are_the_namespaces_own_when_gpus_are_not_counted(tmp_path: Path)
     (binding,) = [one for one in documents if one["kind"] == "RoleBinding"]
     (subject,) = binding["subjects"]
     assert subject == {"kind": "ServiceAccount", "name": "hub", "namespace": "facility"}
+
+
+def test_cache_is_behind_its_service_when_labs_come(tmp_path: Path) -> None:
+    documents = template(
+        VALUES / "charts/xcache", tmp_path, *given("xcache", tmp_path), name="xcache"
+    )
+    kinds = {one["kind"]: one for one in documents}
+    labels = kinds["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    (xcache,) = [
+        one for one in values()["singleuser"]["networkPolicy"]["egress"] if labels in of(one)
+    ]
+    assert [port["port"] for port in xcache["ports"]] == [
+        kinds["Service"]["spec"]["ports"][0]["port"]
+    ]
+    assert kinds["Service"]["spec"]["selector"] == labels
+    assert kinds["ConfigMap"]["data"] == yaml.safe_load(made()[XCACHE])["files"]
+    readers = kinds["NetworkPolicy"]["spec"]["ingress"][0]
+    assert [port["port"] for port in readers["ports"]] == ["xrootd"]
+
+
+def of(rule: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the labels of the pods beside the hub that a rule is about."""
+    return [
+        peer["podSelector"]["matchLabels"]
+        for peer in rule["to"]
+        if "podSelector" in peer and "namespaceSelector" not in peer
+    ]
+
+
+def test_caches_pod_is_confined_when_a_cluster_runs_it(tmp_path: Path) -> None:
+    documents = template(VALUES / "charts/xcache", tmp_path, *given("xcache", tmp_path))
+    (spec,) = [spec for one in documents for _name, spec in pods_in(one)]
+    volumes = {volume["name"] for volume in spec["volumes"]} | {"cache"}
+    assert spec["securityContext"]["runAsUser"] == 10940
+    for container in [*spec["initContainers"], *spec["containers"]]:
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
+        assert mounted <= volumes
+        # the service's key is nowhere but where the proxy is made
+        assert ("service" in mounted) == (container.get("args", [""])[0] == "proxy")
+
+
+def test_chart_says_what_is_missing_when_the_cache_has_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"xcache\.values\.yaml"):
+        template(VALUES / "charts/xcache", tmp_path)
 
 
 def test_nodes_are_read_only_when_gpus_are_counted(tmp_path: Path) -> None:
@@ -110,6 +165,13 @@ def test_part_is_left_out_when_it_is_switched_off(folder: Path, part: str) -> No
     names = {"hubRights": "hub-rights", "jupyterhub": "jupyterhub"}
     assert enabled.pop(names[part], False) is False
     assert all(enabled.values())
+
+
+def test_cache_is_installed_when_it_is_switched_on(folder: Path) -> None:
+    for name in ("xcache.values.yaml", "xcache.yaml"):
+        (folder / "site" / name).write_text(made()[XCACHE] if "values" in name else "{}\n")
+    cache = built(folder, "--state-values-set", "parts.xcache.enabled=true")["xcache"]
+    assert cache["values"] == ["./site/xcache.values.yaml", "./site/xcache.yaml"]
 
 
 def test_chart_is_taken_from_a_folder_when_one_is_named(folder: Path) -> None:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 REPOSITORY = VALUES.parent
 FILES = sorted(path for path in VALUES.rglob("*") if path.is_file())
-NAMES = ("analysis-facility", "hub-tls", "tls.key", "tls.crt", "client-secret")
+NAMES = (
+    *("analysis-facility", "client-secret", "hub-tls", "tls.key", "tls.crt"),
+    *("xcache-tls", "xcache-service"),
+)
 """What may stand under a key that sounds of a secret: names, no values."""
 
 

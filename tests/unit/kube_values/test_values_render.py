@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from af_hub.cli import main
 from af_hub.errors import ConfigError
 from af_hub.facility.load import parse
-from af_hub.kube_values import AUTHORITIES, FILE, HUB_FILE, Site
+from af_hub.kube_values import AUTHORITIES, FILE, HUB_FILE, XCACHE, Site
 from af_hub.kube_values.images import split
+from af_hub.xcache import production_places
+from af_hub.xcache import render as xcache_render
 from testbed.values import (
     BASE,
     CONTENTS,
     TEXT,
     authorities,
+    cache_values,
     facility,
     made,
     schema,
@@ -109,7 +112,7 @@ def test_nothing_secret_is_written_when_secrets_lie_beside_the_file(
         printed = capsys.readouterr()
         written = "".join(path.read_text() for path in out.iterdir())
         assert CANARY not in printed.out + printed.err + written
-        assert {path.name for path in out.iterdir()} == {FILE, AUTHORITIES}
+        assert {path.name for path in out.iterdir()} == {FILE, AUTHORITIES, XCACHE}
 
 
 def test_same_files_come_when_the_command_prints_or_writes(
@@ -153,6 +156,18 @@ def test_labs_trust_what_the_hub_trusts_when_a_config_map_is_named() -> None:
     bundle = values()["hub"]["extraFiles"]["pki-bundle.pem"]
     assert bundle["mountPath"] == str(facility().identity.ca_file)
     assert AUTHORITIES not in made(TEXT.replace("  ca_config_map: authorities\n", ""))
+
+
+def test_cache_gets_its_configuration_when_it_is_a_service() -> None:
+    read = cache_values()
+    assert read["ports"] == {"root": 1094, "https": None}
+    assert read["resources"]["limits"] == {"memory": "5120Mi"}
+    expected = xcache_render(facility(), production_places(facility())).files
+    assert read["files"] == expected
+    moved = TEXT.replace("root://xcache:1094//store", "root://xcache:2094//store")
+    assert cache_values(moved)["ports"]["root"] == 2094
+    outside = TEXT.replace("root://xcache:1094//store", "root://xcache.example.org:1094//store")
+    assert XCACHE not in made(outside)
 
 
 def test_every_service_gets_a_token_when_the_facility_file_names_it() -> None:
