@@ -110,7 +110,9 @@ APT_PROGRAMS := \
   runc:/usr/*bin/runc \
   containernetworking-plugins:/usr/lib/cni/ptp \
   iptables:/usr/*bin/iptables \
-  nftables:/usr/*bin/nft
+  nftables:/usr/*bin/nft \
+  buildah:buildah \
+  mmdebstrap:mmdebstrap
 
 .PHONY: system
 system: ## Install what the tests need from Debian, as root
@@ -153,6 +155,22 @@ kube-tools: $(VENV)/.dev ## Build its programs only; ARGS="metrics kwok" for tho
 .PHONY: helm-tools
 helm-tools: ## Build helmfile for the tests of helm-values, some minutes once; needs Go
 	@tools/helm/build.sh
+
+# --- images -----------------------------------------------------------------
+# Only what has changed is built; archives, bills of materials and records lie in AF_IMAGES_HOME.
+IMAGES := $(BIN)/python -m tools.images build
+
+.PHONY: images
+images: $(VENV)/.facility system ## Container images of hub, Lab, XCache and Dask gateway; options by ARGS="--renew"
+	$(IMAGES) $(ARGS)
+
+.PHONY: image-lab-root
+image-lab-root: $(VENV)/.facility system ## The Lab's image with ROOT
+	$(IMAGES) lab-root $(ARGS)
+
+.PHONY: image-lab-gpu
+image-lab-gpu: $(VENV)/.facility system ## The Lab's image with CUDA, CuPy and dask-cuda: several GB
+	$(IMAGES) lab-gpu $(ARGS)
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Build the documentation into docs/_build/html

@@ -38,4 +38,5 @@ pytest_plugins = [
     "testbed.xcache_pod",
     "testbed.kube.fixtures",
     "testbed.kube_facility",
+    "testbed.images",
 ]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 UV = Path(sys.executable).parent / "uv"
 OPTIONS = [
-    "--python-version=3.11",
     "--universal",
     "--generate-hashes",
     "--upgrade",
@@ -17,6 +16,8 @@ OPTIONS = [
     "--no-emit-index-url",
     "--no-annotate",
     "--no-header",
+    # to resolve for a Python that is not here takes none
+    "--no-python-downloads",
 ]
 
 
@@ -24,9 +25,19 @@ RUCIO = "af_hub/embedded/rucio"
 """Where the Rucio server's own list of packages lies; it is part of the package."""
 
 
-def compile_lock(output: str, *arguments: str, folder: str = "requirements") -> None:
-    """Write ``<folder>/<output>`` from the given uv arguments."""
-    command = [str(UV), "pip", "compile", *OPTIONS, *arguments, "-o", f"{folder}/{output}"]
+OLDEST = "3.11"
+"""The oldest Python that the project runs on."""
+
+IN_IMAGES = "3.13"
+"""Debian 13's Python, which the images have."""
+
+
+def compile_lock(
+    output: str, *arguments: str, folder: str = "requirements", python: str = OLDEST
+) -> None:
+    """Write ``<folder>/<output>`` from the given uv arguments, for `python` and newer ones."""
+    options = [*OPTIONS, f"--python-version={python}"]
+    command = [str(UV), "pip", "compile", *options, *arguments, "-o", f"{folder}/{output}"]
     print(f"{folder}/{output}")
     subprocess.run(command, check=True)
 
@@ -48,6 +59,22 @@ def main() -> None:
         # a client and its scheduler must be of one version of Dask
         compile_lock("root.txt", *root, *held)
     compile_lock("requirements.txt", f"{RUCIO}/requirements.in", folder=RUCIO)
+    lock_images(held)
+
+
+def lock_images(held: tuple[str, ...]) -> None:
+    """Renew the lists of the images; they hold to the versions that everything is tested with."""
+    lab = ("pyproject.toml", "--extra=lab", "--extra=analysis", "images/lab/requirements.in")
+    parts = {
+        "hub": ("pyproject.toml", "--extra=hub", "images/hub/requirements.in"),
+        "lab": lab,
+        "lab-gpu": (*lab, "images/lab-gpu/requirements.in", "-c", "images/lab/requirements.txt"),
+        "lab-root": ("pyproject.toml", "--extra=root"),
+        "dask-gateway": ("images/dask-gateway/requirements.in",),
+    }
+    for name, arguments in parts.items():
+        folder = f"images/{name}"
+        compile_lock("requirements.txt", *arguments, *held, folder=folder, python=IN_IMAGES)
 
 
 if __name__ == "__main__":
