@@ -124,6 +124,7 @@ KUBE := PYTHONPATH=tests $(BIN)/python -m testbed.kube
 test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test, on JupyterHub 6.1 and 5.5
 	cd $(FRONT) && npm run --silent test
 	$(KUBE) tools --for-tests
+	@tools/helm/build.sh >/dev/null || echo "helmfile is not built: its tests skip, or fail where AF_REQUIRE names it"
 	$(BIN)/pytest $(PYTEST_ARGS)
 	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
 

@@ -4,11 +4,12 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-export PATH="$PATH:/usr/local/go/bin"
+bin=${AF_KUBE_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/analysis-facility/kube}/bin
+# the last one is what the test cluster's builder fetches where Go is missing
+export PATH="$PATH:/usr/local/go/bin$(printf ':%s' "$bin"/go*/go/bin)" GOTOOLCHAIN=local
 command -v go >/dev/null || { echo "helmfile is built by Go 1.26 or later, which is not here" >&2; exit 1; }
 version=$(go env GOVERSION)
 key=$(cat "$here/go.mod" "$here/go.sum" <(echo "$version") | sha256sum | cut -c1-16)
-bin=${AF_KUBE_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/analysis-facility/kube}/bin
 target=$bin/helmfile-$key
 mkdir -p "$bin"
 # one builder at a time; the lock ends with its holder
