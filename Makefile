@@ -125,6 +125,7 @@ test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test, on JupyterHu
 	cd $(FRONT) && npm run --silent test
 	$(KUBE) tools --for-tests
 	$(IMAGES) || echo "Container images cannot be built here: the tests that need them will skip"
+	@tools/helm/build.sh >/dev/null || echo "helmfile is not built: its tests skip, or fail where AF_REQUIRE names it"
 	$(BIN)/pytest $(PYTEST_ARGS)
 	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
 
@@ -152,6 +153,10 @@ kube-status: $(VENV)/.dev ## Say how it is
 
 kube-tools: $(VENV)/.dev ## Build its programs only; ARGS="metrics kwok" for those on demand
 	@$(KUBE) tools $(ARGS)
+
+.PHONY: helm-tools
+helm-tools: ## Build helmfile for the tests of helm-values, some minutes once; needs Go
+	@tools/helm/build.sh
 
 # --- images -----------------------------------------------------------------
 # Only what has changed is built; archives, bills of materials and records lie in AF_IMAGES_HOME.

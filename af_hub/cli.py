@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from af_hub.errors import AFError, ConfigError
+from af_hub.values_command import add_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,19 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of the facility file")
     schema.set_defaults(command=_schema)
 
-    values = commands.add_parser("values", help="write another part's configuration from the file")
-    values.add_argument(
-        "--for",
-        dest="part",
-        required=True,
-        choices=["xcache"],
-        help="which part: xcache (xrootd.cf, scitokens.cfg and authdb for /etc/xrootd)",
-    )
-    values.add_argument("file", type=Path, metavar="FILE", help="facility file")
-    values.add_argument(
-        "--output", type=Path, metavar="DIR", help="folder to write to (default: print it all)"
-    )
-    values.set_defaults(command=_values)
+    add_values(commands)
 
     show = commands.add_parser("version", help="print the version")
     show.set_defaults(command=_version)
@@ -250,25 +239,6 @@ def _schema(_options: argparse.Namespace) -> None:
     from af_hub.facility import schema
 
     sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
-
-
-def _values(options: argparse.Namespace) -> None:
-    from af_hub.embedded.files import write_atomically
-    from af_hub.facility import load
-    from af_hub.xcache import production_places, render
-
-    facility = load(options.file)
-    files = render(facility, production_places(facility)).files
-    for warning in facility.warnings():
-        sys.stderr.write(f"Note: {warning}\n")
-    if options.output is None:
-        sys.stdout.write("\n".join(f"# ==> {name} <==\n{text}" for name, text in files.items()))
-        return
-    options.output.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        # no secret is in them, and XRootD runs as a user of its own
-        write_atomically(options.output / name, text, mode=0o644)
-        sys.stdout.write(f"{options.output / name}\n")
 
 
 def _version(_options: argparse.Namespace) -> None:

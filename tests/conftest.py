@@ -39,4 +39,6 @@ pytest_plugins = [
     "testbed.kube.fixtures",
     "testbed.images",
     "testbed.kube_facility",
+    "testbed.kube_facility",
+    "testbed.images",
 ]

@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from af_hub.facility.load import parse
 from af_hub.xcache import production_places
@@ -212,19 +211,3 @@ def test_old_proxy_stays_when_a_new_one_cannot_be_made(tmp_path: Path) -> None:
     assert proxy.read_text() == "the old one"
     # the copy of the key is gone whatever happened
     assert not (tmp_path / "proxy.pem.key").exists()
-
-
-def test_pod_of_the_readme_is_confined_when_a_cluster_runs_it() -> None:
-    page = (IMAGE / "README.md").read_text()
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    pod = yaml.safe_load(block)["spec"]["template"]["spec"]
-    containers = [*pod["initContainers"], *pod["containers"]]
-    volumes = {volume["name"] for volume in pod["volumes"]} | {"cache"}
-    assert pod["securityContext"]["runAsUser"] == 10940
-    for container in containers:
-        assert container["securityContext"]["readOnlyRootFilesystem"] is True
-        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
-        assert mounted <= volumes
-        # the service's key is nowhere but where the proxy is made
-        assert ("service" in mounted) == (container.get("args", [""])[0] == "proxy")

@@ -1,0 +1,130 @@
+"""Where things are in the hub's pod and around it: names that values and documents share. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import urlsplit
+
+from af_hub.errors import ConfigError
+
+FOLDER: Final = PurePosixPath("/etc/analysis-facility")
+"""Folder of the facility file in the hub's pod; relative paths in the file count from it."""
+
+HUB_FILE: Final = FOLDER / "facility.yaml"
+"""The facility file in the hub's pod."""
+
+SECRETS: Final = FOLDER / "secrets"
+"""Where the Kubernetes secret `SECRET_NAME` is mounted, one file for each of its keys."""
+
+SECRET_NAME: Final = "analysis-facility"  # noqa: S105  the secret's name
+"""Kubernetes secret that the administrator makes from files."""
+
+CLIENT_SECRET: Final = "client-secret"  # noqa: S105  a file's name
+"""Key, and so file name, of the hub's client secret at the identity provider."""
+
+METADATA: Final = ip_address("169.254.169.254")
+"""Where clouds give credentials to whatever runs on a node."""
+
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_PATH: Final = re.compile(r"(/[A-Za-z0-9._~@-]+)*/?")
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What no facility file says: where the hub and its surroundings are.
+
+    Parameters
+    ----------
+    public_url
+        Address that users open, ``https://HOST/`` or ``https://HOST/BASE/``; None leaves it to the
+        hub to find out from requests.
+    subdomains
+        Whether each user gets a host name of their own below that of the hub.
+    networks
+        Private networks that have storage, catalogue or identity provider in them.
+    """
+
+    public_url: str | None = None
+    subdomains: bool = False
+    networks: tuple[Network, ...] = ()
+
+    @classmethod
+    def read(
+        cls, *, public_url: str | None, subdomains: bool, networks: tuple[str, ...] = ()
+    ) -> Site:
+        """Check what an administrator typed.
+
+        Raises
+        ------
+        ConfigError
+            ``kube-public-url`` or ``kube-network`` with what would be right.
+        """
+        if subdomains and public_url is None:
+            raise ConfigError(
+                "kube-public-url", "Subdomains need the hub's own address: give --public-url."
+            )
+        url = None if public_url is None else _public(public_url)
+        return cls(url, subdomains, tuple(map(_network, networks)))
+
+    @property
+    def host(self) -> str | None:
+        """Host of the hub, without port."""
+        return None if self.public_url is None else urlsplit(self.public_url).hostname
+
+    @property
+    def origin(self) -> str | None:
+        """The address without its path."""
+        return None if self.public_url is None else "/".join(self.public_url.split("/")[:3])
+
+    @property
+    def base(self) -> str:
+        """Path below which everything is, with slashes around it."""
+        return "/" if self.public_url is None else urlsplit(self.public_url).path
+
+
+def _public(text: str) -> str:
+    """Take an address by which browsers can come: https, a name, no query."""
+    parts = urlsplit(text)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    right = (
+        parts.scheme == "https"
+        and _HOST.fullmatch(parts.hostname or "") is not None
+        and "@" not in parts.netloc
+        and port != 0
+        and _PATH.fullmatch(parts.path) is not None
+        and not parts.query
+        and not parts.fragment
+    )
+    if not right:
+        raise ConfigError(
+            "kube-public-url", f"{text[:80]!r} is not of the form https://hub.example.org/."
+        )
+    place = parts.hostname if port is None else f"{parts.hostname}:{port}"
+    return f"https://{place}{parts.path.rstrip('/')}/"
+
+
+def _network(text: str) -> Network:
+    """Take a network that is a site's own, not everything."""
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise ConfigError("kube-network", f"{text[:80]!r}: {error}.") from None
+    if network.prefixlen < 8:
+        raise ConfigError("kube-network", f"{network} is more than a site: /8 is the widest.")
+    if network.version == METADATA.version and METADATA in network:
+        raise ConfigError(
+            "kube-network",
+            f"{network} holds {METADATA}, where a cloud gives a node's credentials to anybody.",
+        )
+    if network.is_loopback:
+        raise ConfigError("kube-network", f"{network} is each pod's own machine.")
+    return network
