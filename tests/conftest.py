@@ -39,6 +39,4 @@ pytest_plugins = [
     "testbed.kube.fixtures",
     "testbed.images",
     "testbed.kube_facility",
-    "testbed.kube_facility",
-    "testbed.images",
 ]
