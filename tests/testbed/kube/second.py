@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,16 +31,23 @@ def second_settings() -> Iterator[Settings]:
     for name in (*BASE, "kubectl"):
         Tools(shared.bin).ensure(name)
     descriptor, number = _free_number(shared)
-    home = Path(tempfile.mkdtemp(prefix="af-kube-"))
-    settings = Settings(home, f"afkubetest{number}", number)
-    settings.bin.symlink_to(shared.bin)
+    settings = Settings(shared.home / f"s{number}", f"afkubetest{number}", number)
     try:
-        yield settings
+        _remove(settings)  # of a test run that was killed
+        settings.home.mkdir()
+        settings.bin.symlink_to(shared.bin)
+        try:
+            yield settings
+        finally:
+            _remove(settings)
     finally:
-        done = command(settings, "down")
-        shutil.rmtree(home)
         os.close(descriptor)
-        assert done.returncode == 0, done.stderr
+
+
+def _remove(settings: Settings) -> None:
+    done = command(settings, "down")
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(settings.home)
 
 
 def _free_number(shared: Settings) -> tuple[int, int]:
