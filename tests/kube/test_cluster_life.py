@@ -213,9 +213,12 @@ def test_it_comes_up_when_half_a_record_is_left(second: Settings) -> None:
     down(second)
     second.pids.mkdir(parents=True)
     (second.pids / "kubelet").write_text("")
-    # a process that took over the number of one of ours: it is not ours, and stays
-    (second.pids / "etcd").write_text(f"{os.getpid()} 1\n")
-    up(second)
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        # its number was that of one of ours before: it is not ours, and stays
+        (second.pids / "etcd").write_text(f"{stranger.pid} 1\n")
+        up(second)
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_one_of_two_waits_when_both_bring_it_up_at_once(second: Settings) -> None:

@@ -5,12 +5,11 @@ It has its own folder, namespace and addresses, and takes the programs from the 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
+import socket
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,30 +30,39 @@ def second_settings() -> Iterator[Settings]:
     shared.home.mkdir(parents=True, exist_ok=True)
     for name in (*BASE, "kubectl"):
         Tools(shared.bin).ensure(name)
-    descriptor, number = _free_number(shared)
-    home = Path(tempfile.mkdtemp(prefix="af-kube-"))
-    settings = Settings(home, f"afkubetest{number}", number)
-    settings.bin.symlink_to(shared.bin)
+    number, claim = _free_number()
+    settings = Settings(shared.home / f"s{number}", f"afkubetest{number}", number)
     try:
-        yield settings
-    finally:
-        done = command(settings, "down")
-        shutil.rmtree(home)
-        os.close(descriptor)
-        assert done.returncode == 0, done.stderr
-
-
-def _free_number(shared: Settings) -> tuple[int, int]:
-    """Return a lock that is held, and the number that nobody else's tests use meanwhile."""
-    for number in reversed(range(1, MOST)):
-        path = shared.home / f"second-{number}.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _remove(settings)  # of a test run that was killed
+        settings.home.mkdir()
+        settings.bin.symlink_to(shared.bin)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+            yield settings
+        finally:
+            _remove(settings)
+    finally:
+        claim.close()
+
+
+def _remove(settings: Settings) -> None:
+    done = command(settings, "down")
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(settings.home)
+
+
+def _free_number() -> tuple[int, socket.socket]:
+    """Return a number that nobody's tests use, and the name on this machine that keeps it ours.
+
+    A name of the kernel's own leaves no file, is seen from every `AF_KUBE_HOME`, and dies with us.
+    """
+    for number in reversed(range(1, MOST)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0analysis-facility-kube-{number}")
+        except OSError:
+            claim.close()
             continue
-        return descriptor, number
+        return number, claim
     raise AssertionError("every number is in use")
 
 
