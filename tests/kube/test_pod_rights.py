@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,6 @@ from testbed.kube_facility import MANIFESTS, RESTRICTED
 from testbed.kube_volumes import volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from testbed.kube.cluster import Cluster
     from testbed.kube_facility import PodFacility
 
@@ -40,25 +39,20 @@ BREAKS = {
 """What does not work without a verb: a step of `testbed.spawn_story`."""
 
 
-@pytest.fixture
-def place(kube: Cluster) -> Iterator[tuple[str, str]]:
-    """Give a restricted namespace with one volume, and the volume's class."""
-    name = f"rights-{secrets.token_hex(3)}"
-    with volumes(kube, name, 1) as storage_class:
-        kube.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": name, "labels": RESTRICTED},
-            }
-        )
-        yield name, storage_class
-        kube.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def story(kube: Cluster, place: tuple[str, str], rules: list[Any], folder: Path) -> Any:
+def story(kube: Cluster, rules: list[Any], folder: Path) -> Any:
     """Go through the story with these rights; return the step that broke."""
-    namespace, storage_class = place
+    name = f"rights-{secrets.token_hex(3)}"
+    labelled = {"name": name, "labels": RESTRICTED}
+    with volumes(kube, name, 1) as storage_class:
+        kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": labelled})
+        try:
+            return told(kube, name, storage_class, rules, folder)
+        finally:
+            kube.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def told(kube: Cluster, namespace: str, storage_class: str, rules: list[Any], folder: Path) -> Any:
+    """Tell the story in a namespace."""
     texts = list(yaml.safe_load_all((MANIFESTS / "hub-role.yaml").read_text()))
     for each in texts:
         each["metadata"]["namespace"] = namespace
@@ -70,7 +64,7 @@ def story(kube: Cluster, place: tuple[str, str], rules: list[Any], folder: Path)
     token = kube.kubectl("create", "token", "hub", "--namespace", namespace).strip()
     config = yaml.safe_load(kube.kubeconfig.read_text())
     config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
-    own = folder / "kubeconfig"
+    own = folder / f"{namespace}.yaml"
     own.write_text(yaml.safe_dump(config))
     options = {
         "namespace": namespace,
@@ -100,24 +94,43 @@ def story(kube: Cluster, place: tuple[str, str], rules: list[Any], folder: Path)
     return json.loads(done.stdout.splitlines()[-1])["broken"]
 
 
-def test_everything_works_with_the_rights_of_the_role(
-    kube: Cluster, place: tuple[str, str], tmp_path: Path
-) -> None:
-    assert story(kube, place, ROLE["rules"], tmp_path) is None
+@pytest.fixture(scope="module")
+def broken(
+    kube: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, str], Future[Any]]:
+    """Give what breaks without each verb; ``("", "")`` stands for the whole role.
+
+    Three stories at a time: most of each is waiting.
+    """
+    folder = tmp_path_factory.mktemp("rights")
+    with ThreadPoolExecutor(3) as pool:
+        return {
+            each: pool.submit(story, kube, without(*each), folder) for each in [("", ""), *BREAKS]
+        }
 
 
-@pytest.mark.parametrize(("resource", "verb"), BREAKS, ids=[" ".join(each) for each in BREAKS])
-def test_something_breaks_when_a_verb_is_taken_away(
-    kube: Cluster, place: tuple[str, str], tmp_path: Path, resource: str, verb: str
-) -> None:
-    rules = [
+def without(resource: str, verb: str) -> list[Any]:
+    """Take a verb out of the role."""
+    return [
         {**rule, "verbs": [each for each in rule["verbs"] if each != verb]}
         if rule["resources"] == [resource]
         else rule
         for rule in ROLE["rules"]
     ]
-    assert rules != ROLE["rules"]
-    assert story(kube, place, rules, tmp_path) == BREAKS[resource, verb]
+
+
+def test_everything_works_with_the_rights_of_the_role(
+    broken: dict[tuple[str, str], Future[Any]],
+) -> None:
+    assert broken["", ""].result() is None
+
+
+@pytest.mark.parametrize(("resource", "verb"), BREAKS, ids=[" ".join(each) for each in BREAKS])
+def test_something_breaks_when_a_verb_is_taken_away(
+    broken: dict[tuple[str, str], Future[Any]], resource: str, verb: str
+) -> None:
+    assert without(resource, verb) != ROLE["rules"]
+    assert broken[resource, verb].result() == BREAKS[resource, verb]
 
 
 def test_role_holds_no_verb_beside_those_that_were_tried() -> None:
