@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from testbed.kube_facility import MANIFESTS, RESTRICTED
 from testbed.kube_volumes import volumes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from testbed.kube.cluster import Cluster
     from testbed.kube_facility import PodFacility
 
@@ -39,74 +41,68 @@ BREAKS = {
 """What does not work without a verb: a step of `testbed.spawn_story`."""
 
 
-def story(kube: Cluster, rules: list[Any], folder: Path) -> Any:
-    """Go through the story with these rights; return the step that broke."""
-    name = f"rights-{secrets.token_hex(3)}"
+def prepare(kube: Cluster, name: str, rules: list[Any], folder: Path) -> list[str]:
+    """Make a restricted namespace with an account that has these rights; return its place."""
     labelled = {"name": name, "labels": RESTRICTED}
-    with volumes(kube, name, 1) as storage_class:
-        kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": labelled})
-        try:
-            return told(kube, name, storage_class, rules, folder)
-        finally:
-            kube.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def told(kube: Cluster, namespace: str, storage_class: str, rules: list[Any], folder: Path) -> Any:
-    """Tell the story in a namespace."""
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": labelled})
     texts = list(yaml.safe_load_all((MANIFESTS / "hub-role.yaml").read_text()))
     for each in texts:
-        each["metadata"]["namespace"] = namespace
+        each["metadata"]["namespace"] = name
         if each["kind"] == "Role":
             each["rules"] = rules
         if each["kind"] == "RoleBinding":
-            each["subjects"][0]["namespace"] = namespace
+            each["subjects"][0]["namespace"] = name
     kube.apply(*texts)
-    token = kube.kubectl("create", "token", "hub", "--namespace", namespace).strip()
+    token = kube.kubectl("create", "token", "hub", "--namespace", name).strip()
     config = yaml.safe_load(kube.kubeconfig.read_text())
     config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
-    own = folder / f"{namespace}.yaml"
+    own = folder / f"{name}.yaml"
     own.write_text(yaml.safe_dump(config))
-    options = {
-        "namespace": namespace,
-        "image": kube.image("probe"),
-        "storage-class": storage_class,
-        "user": "alice",
-        "kubectl": kube.program,
-        "admin": str(kube.kubeconfig),
-    }
-    done = subprocess.run(
-        [
-            *(sys.executable, "-W", "ignore", "-m", "testbed.spawn_story"),
-            *(word for name, value in options.items() for word in (f"--{name}", value)),
-        ],
-        env={
-            **os.environ,
-            "KUBECONFIG": str(own),
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    print(done.stdout, done.stderr[-6000:])
-    assert done.returncode == 0
-    return json.loads(done.stdout.splitlines()[-1])["broken"]
+    return [name, str(own)]
 
 
 @pytest.fixture(scope="module")
 def broken(
     kube: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> dict[tuple[str, str], Future[Any]]:
-    """Give what breaks without each verb; ``("", "")`` stands for the whole role.
+) -> Iterator[dict[tuple[str, str], Any]]:
+    """Give what breaks without each verb; ``("", "")`` stands for the whole role."""
+    folder, mark = tmp_path_factory.mktemp("rights"), secrets.token_hex(3)
+    tried = {f"rights-{mark}-{n}": each for n, each in enumerate([("", ""), *BREAKS])}
+    with volumes(kube, f"rights-{mark}", len(tried)) as storage_class:
+        try:
+            places = [
+                (name, storage_class, config)
+                for name, config in (
+                    prepare(kube, name, without(*each), folder) for name, each in tried.items()
+                )
+            ]
+            # two at a time: most of a story is waiting
+            with ThreadPoolExecutor(2) as pool:
+                halves = [pool.submit(tell, kube, places[half::2]) for half in (0, 1)]
+                found = halves[0].result() | halves[1].result()
+            yield {tried[name]: step for name, step in found.items()}
+        finally:
+            kube.kubectl("delete", "namespace", "--wait=false", "--ignore-not-found", *tried)
 
-    Three stories at a time: most of each is waiting.
-    """
-    folder = tmp_path_factory.mktemp("rights")
-    with ThreadPoolExecutor(3) as pool:
-        return {
-            each: pool.submit(story, kube, without(*each), folder) for each in [("", ""), *BREAKS]
-        }
+
+def tell(kube: Cluster, places: list[tuple[str, str, str]]) -> dict[str, Any]:
+    """Tell the story in these places; return the steps that broke."""
+    options = {"image": kube.image("probe"), "kubectl": kube.program, "admin": kube.kubeconfig}
+    command = [sys.executable, "-W", "ignore", "-m", "testbed.spawn_story"]
+    command += [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    command += [word for place in places for word in ("--place", *place)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    print(done.stdout, done.stderr[-20_000:])
+    assert done.returncode == 0
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {each["namespace"]: each["broken"] for each in answers}
 
 
 def without(resource: str, verb: str) -> list[Any]:
@@ -120,17 +116,17 @@ def without(resource: str, verb: str) -> list[Any]:
 
 
 def test_everything_works_with_the_rights_of_the_role(
-    broken: dict[tuple[str, str], Future[Any]],
+    broken: dict[tuple[str, str], Any],
 ) -> None:
-    assert broken["", ""].result() is None
+    assert broken["", ""] is None
 
 
 @pytest.mark.parametrize(("resource", "verb"), BREAKS, ids=[" ".join(each) for each in BREAKS])
 def test_something_breaks_when_a_verb_is_taken_away(
-    broken: dict[tuple[str, str], Future[Any]], resource: str, verb: str
+    broken: dict[tuple[str, str], Any], resource: str, verb: str
 ) -> None:
     assert without(resource, verb) != ROLE["rules"]
-    assert broken[resource, verb].result() == BREAKS[resource, verb]
+    assert broken[resource, verb] == BREAKS[resource, verb]
 
 
 def test_role_holds_no_verb_beside_those_that_were_tried() -> None:
