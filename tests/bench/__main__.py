@@ -23,6 +23,7 @@ NAMES = (
     "identity_herd",
     "tokens",
     "relay",
+    "kube_spawn",
     "kube_start",
     "memory",
     "images",

@@ -1,7 +1,7 @@
 """What a hub does with its cluster, step by step, without a hub: ``python -m testbed.spawn_story``.
 
-The spawner runs with the rights of the kubeconfig in ``KUBECONFIG``. It prints the first step that
-did not work, as JSON, or ``null``: so a test can take a right away and see what breaks.
+The spawner runs with the rights of a kubeconfig. It prints the first step that did not work, or
+``null``, as a line of JSON: so a test can take a right away and see what breaks.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import kubespawner.spawner
 from jupyterhub import orm
 from jupyterhub.objects import Hub
 from jupyterhub.user import User
 from jupyterhub.utils import exponential_backoff
+from kubernetes_asyncio.config import load_kube_config
 
 from af_hub.spawner.kube import KubeSpawner
 
@@ -50,7 +52,7 @@ class Story:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.db = orm.new_session_factory("sqlite:///:memory:")()
-        self.user = orm.User(name=options.user)
+        self.user = orm.User(name="alice")
         self.row = orm.Spawner(name="", user=self.user)
         self.db.add_all([self.user, self.row])
         self.db.commit()
@@ -152,16 +154,31 @@ class Story:
         return output.decode()
 
 
-async def main() -> None:
-    """Tell the story."""
+async def tell(options: argparse.Namespace, kubeconfig: str) -> str | None:
+    """Tell the story once, with the rights of a kubeconfig."""
+    await load_kube_config(config_file=kubeconfig)
+    try:
+        return await Story(options).run()
+    finally:
+        await KubeSpawner._stop_all_reflectors()
+
+
+def main() -> None:
+    """Tell the story in each place; the namespace is also the name of its class of volumes."""
     parser = argparse.ArgumentParser()
-    for name in ("namespace", "image", "storage-class", "user", "kubectl", "admin"):
+    for name in ("image", "kubectl", "admin"):
         parser.add_argument(f"--{name}", required=True)
-    story = Story(parser.parse_args())
-    broken = await story.run()
-    await KubeSpawner._stop_all_reflectors()
-    print(json.dumps({"broken": broken}))
+    parser.add_argument("--place", nargs=3, action="append", required=True)
+    options = parser.parse_args()
+    # what was read for the first story would hold for all
+    kubespawner.spawner.load_config = lambda **_: None
+    for namespace, storage_class, kubeconfig in options.place:
+        here = argparse.Namespace(
+            **vars(options) | {"namespace": namespace, "storage_class": storage_class}
+        )
+        broken = asyncio.run(tell(here, kubeconfig))
+        print(json.dumps({"namespace": namespace, "broken": broken}), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
