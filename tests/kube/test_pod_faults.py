@@ -39,9 +39,9 @@ def alice(pod_facility: PodFacility) -> User:
     return user
 
 
-def ask(facility: PodFacility, user: str) -> None:
+def ask(facility: PodFacility, user: str, **options: object) -> None:
     """Ask for a server without waiting for the answer, which may come after the start."""
-    body = ("POST", f"users/{user}/server", {"profile": "small"})
+    body = ("POST", f"users/{user}/server", options)
     threading.Thread(target=facility.api, args=body, daemon=True).start()
 
 
@@ -120,17 +120,28 @@ def test_start_waits_with_a_reason_while_the_node_is_cordoned(
     wait_for(bob.server_answers, "the Lab of bob", DEADLINE)
 
 
-def test_start_goes_on_when_the_hub_is_killed_in_the_middle(pod_facility: PodFacility) -> None:
-    """The new hub finds the pod that the old one began to start, and it is carol's Lab."""
-    carol = pod_facility.log_in("carol")
-    ask(pod_facility, "carol")
-    wait_for(lambda: pod_facility.lab("carol"), "the pod")
+@pytest.fixture
+def no_gpu(pod_facility: PodFacility) -> Iterator[None]:
+    """Let the node have no GPU, also afterwards."""
+    pod_facility.kube.fake_gpus(0)
+    yield
+    pod_facility.kube.fake_gpus(0)
+
+
+def test_start_goes_on_when_the_hub_is_killed_in_the_middle(
+    pod_facility: PodFacility, no_gpu: None
+) -> None:
+    """The new hub finds the pod that the old one began to start, waiting for a GPU."""
+    alice = pod_facility.log_in("alice")
+    ask(pod_facility, "alice", profile="gpu", gpu=1)
+    wait_for(lambda: pod_facility.lab("alice"), "the pod")
     pod_facility.kill_hub()
     pod_facility.wait_for_hub()
+    pod_facility.kube.fake_gpus(1)
     begin = time.monotonic()
-    wait_for(carol.server_answers, "the Lab of carol", DEADLINE)
+    wait_for(alice.server_answers, "the Lab of alice", DEADLINE)
     print(f"right after {time.monotonic() - begin:.1f} s")
-    token = pod_facility.in_lab("carol", "sh", "-c", "cat $BEARER_TOKEN_FILE")
+    token = pod_facility.in_lab("alice", "sh", "-c", "cat $BEARER_TOKEN_FILE")
     assert token.count(".") == 2
 
 
