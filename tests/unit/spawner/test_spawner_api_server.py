@@ -103,11 +103,13 @@ def test_no_answer_is_told_from_a_no(error: Exception, away: bool) -> None:
 
 def test_user_is_told_why_when_the_cluster_says_no() -> None:
     error = ApiException(status=403, reason="Forbidden")
-    error.body = json.dumps({"message": 'pods "jupyter-alice" is forbidden: exceeded quota: gpus'})
+    error.body = json.dumps(
+        {"message": 'pods "jupyter-alice" is forbidden: exceeded quota: gpus'}
+    ).encode()
     refusal = no_refusal(error)
     assert refusal.reason == Reason.CLUSTER_REFUSED
     assert "exceeded quota: gpus" in refusal.message
-    error.body = "<html>"
+    error.body = b"<html>"
     assert "Forbidden" in no_refusal(error).message
 
 
