@@ -76,8 +76,8 @@ class Builder:
         programs.require_programs(programs.NEEDED)
         self.places.prepare()
         try:
-            self._engine.prepare()
             with self.places.turn(self.report):
+                self._engine.prepare()
                 return [self._image(self.images[name]) for name in names]
         except OSError as error:
             if error.errno != errno.ENOSPC:

@@ -97,7 +97,8 @@ def write(home: Path, record: Record) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all, even if the machine stops."""
-    part = path.with_name(f".{path.name}.part")
+    # two builders may write their settings at once
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with part.open("w") as file:
         file.write(text)
         file.flush()
