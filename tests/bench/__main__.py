@@ -24,6 +24,7 @@ NAMES = (
     "tokens",
     "relay",
     "kube_spawn",
+    "kube_spawns",
     "kube_start",
     "memory",
     "images",
