@@ -121,13 +121,16 @@ system: ## Install what the tests need from Debian, as root
 KUBE := PYTHONPATH=tests $(BIN)/python -m testbed.kube
 
 .PHONY: test
-test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test, on JupyterHub 6.1 and 5.5
+test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test but those of Kubernetes and images, on JupyterHub 6.1 and 5.5
 	cd $(FRONT) && npm run --silent test
-	$(KUBE) tools --for-tests
-	$(IMAGES) || echo "Container images cannot be built here: the tests that need them will skip"
-	@tools/helm/build.sh >/dev/null || echo "helmfile is not built: its tests skip, or fail where AF_REQUIRE names it"
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --ignore=tests/kube --ignore=tests/images $(PYTEST_ARGS)
 	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
+
+.PHONY: test-kube
+test-kube: $(VENV)/.dev setup system helm-tools ## The tests of Kubernetes, values and images, as root on Debian; builds for minutes the first time
+	$(KUBE) tools --for-tests
+	$(IMAGES)
+	AF_REQUIRE=kube,images,helm,helmfile,browser $(BIN)/pytest tests/kube tests/images tests/unit/kube_values $(PYTEST_ARGS)
 
 .PHONY: test-xrootd-6
 test-xrootd-6: $(VENV)/.dev system ## The XCache's tests against XRootD 6 from Debian sid; needs root
