@@ -58,7 +58,10 @@ def find(pid: int) -> Process | None:
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else Process(pid, int(fields[19]))
+    # of a killed process the first thread is a zombie at once; the others may hold ports a moment
+    # longer, and whoever starts it again then finds them taken
+    dead = fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1)
+    return None if dead else Process(pid, int(fields[19]))
 
 
 def start(

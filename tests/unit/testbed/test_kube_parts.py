@@ -240,3 +240,29 @@ def test_processes_may_end_by_themselves_before_they_are_killed(tmp_path: Path) 
 )
 def test_a_kernel_is_old_by_its_numbers(release: str, old: bool) -> None:
     assert demands.kernel_is_old(release) is old
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+print("ready", flush=True)
+# exit(2) itself, which ends the calling thread alone
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+def test_a_process_lives_while_a_thread_of_it_does() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FIRST_THREAD_ENDS], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]:
+                time.sleep(0.01)
+            found = processes.find(process.pid)
+            assert found
+            assert found.alive
+        finally:
+            process.kill()
+    assert not found.alive
