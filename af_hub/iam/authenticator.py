@@ -10,6 +10,7 @@ from typing import Any
 from jupyterhub import orm, roles
 from oauthenticator.generic import GenericOAuthenticator
 
+from af_hub.collector import spare_what_lasts
 from af_hub.errors import AFError, IAMUnavailable, IdentityError, Refusal
 from af_hub.iam.backlog import BUSY, Backlog
 from af_hub.iam.broker import Audience, Broker
@@ -66,6 +67,8 @@ class IAMAuthenticator(Observed, GenericOAuthenticator):  # type: ignore[misc]  
         ours = logging.getLogger("af_hub")
         ours.parent = app.log
         ours.setLevel(app.log.level)
+        # the hub asks for its pages last, when all is imported
+        spare_what_lasts()
         return [
             *super().get_handlers(app),
             (r"/api/af/token", ServerTokenHandler),

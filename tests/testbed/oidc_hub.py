@@ -28,7 +28,7 @@ class Forget(BaseHandler):
             self.authenticator.__dict__.pop(part, None)
         self.finish("forgotten")
 
-import asyncio, time
+import asyncio, gc, time
 longest = [0.0, ""]
 run = asyncio.Handle._run
 
@@ -47,6 +47,14 @@ class Longest(BaseHandler):
         self.finish(json.dumps(longest))
         longest[:] = 0.0, ""
 
+class Collect(BaseHandler):
+    '''Tell for how long a full collection of the garbage holds the event loop.'''
+    def get(self):
+        began = time.thread_time()
+        gc.collect()
+        self.finish(json.dumps(time.thread_time() - began))
+
+c.IAMAuthenticator.extra_routes.append((r"/api/af/collect", Collect))
 c.IAMAuthenticator.extra_routes.append((r"/api/af/longest", Longest))
 c.IAMAuthenticator.extra_routes.append((r"/api/af/forget", Forget))
 """
@@ -91,6 +99,11 @@ class OidcHub(PlainHub):
         """Return the longest CPU time (s) that held the hub's event loop since the last call."""
         seconds, what = Browser().send(f"{self.url}/hub/api/af/longest").json
         return seconds, what
+
+    def collection(self) -> float:
+        """Return the CPU time (s) for which a full garbage collection holds the event loop."""
+        seconds: float = Browser().send(f"{self.url}/hub/api/af/collect").json
+        return seconds
 
     def reset(self) -> None:
         """Make provider and hub good and forgetful again."""
