@@ -64,7 +64,8 @@ def lay_tiny(folder: Path) -> None:
 def start(folder: Path) -> subprocess.Popen[str]:
     """Start a builder that is a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", BUILD, str(folder)],
+        # a shell's background jobs, and what they start, ignore SIGINT
+        ["env", "--default-signal=INT", sys.executable, "-c", BUILD, str(folder)],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
