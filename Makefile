@@ -130,7 +130,18 @@ test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test but those of 
 test-kube: $(VENV)/.dev setup system helm-tools ## The tests of Kubernetes, values and images, as root on Debian; builds for minutes the first time
 	$(KUBE) tools --for-tests
 	$(IMAGES)
-	AF_REQUIRE=kube,images,helm,helmfile,browser $(BIN)/pytest tests/kube tests/images tests/unit/kube_values $(PYTEST_ARGS)
+	@# two at a time, since both wait most of the time; what one prints comes at its end
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target _test-kube-shared _test-kube-apart
+
+KUBE_PYTEST := AF_REQUIRE=kube,images,helm,helmfile,browser $(BIN)/pytest
+KUBE_APART := tests/kube/test_cluster_life.py tests/kube/test_cluster_errors.py
+
+.PHONY: _test-kube-shared _test-kube-apart
+_test-kube-shared:
+	$(KUBE_PYTEST) tests/kube $(KUBE_APART:%=--ignore=%) $(PYTEST_ARGS)
+
+_test-kube-apart:
+	$(KUBE_PYTEST) tests/images tests/unit/kube_values $(KUBE_APART) $(PYTEST_ARGS)
 
 .PHONY: test-xrootd-6
 test-xrootd-6: $(VENV)/.dev system ## The XCache's tests against XRootD 6 from Debian sid; needs root

@@ -184,8 +184,18 @@ class PodFacility:
         self.kubectl("delete", "pods", "--selector=app=hub", "--grace-period=0", "--force")
 
     def wait_for_hub(self) -> None:
-        """Wait until the hub answers through the proxy."""
-        wait_for(lambda: self.api("GET", "").status == 200, "the hub")
+        """Wait until the hub answers through the proxy; one that was killed does so no more."""
+        # a request that is on its way to a killed hub waits for an answer until it gives up
+        wait_for(self._hub_is_ready, "a hub that is ready")
+        wait_for(lambda: self.api("GET", "", timeout=2).status == 200, "the hub")
+
+    def _hub_is_ready(self) -> bool:
+        statuses = [
+            status
+            for pod in self.pods("app=hub")
+            for status in pod["status"].get("containerStatuses", [])
+        ]
+        return bool(statuses) and all(status["ready"] for status in statuses)
 
     def hub_log(self) -> str:
         """Return what the hub has logged."""
