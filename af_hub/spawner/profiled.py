@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -39,6 +41,9 @@ class ProfiledSpawner(LoggingConfigurable):
     user: Any
     orm_spawner: Any
     user_options: Any
+    start_timeout: Any
+
+    _own_start_timeout: int | None = None
 
     profiles: List[Any] = List(
         help="""
@@ -175,6 +180,26 @@ class ProfiledSpawner(LoggingConfigurable):
         """
         return visible(self.profiles, groups, self.limits)
 
+    def in_our_form(self, raw: object) -> object:
+        """Read ``user_options`` of another form as ours; here there is no other."""
+        return raw
+
+    async def run_pre_spawn_hook(self) -> Any:
+        """Take the profile's `start_timeout`: JupyterHub looks at it before `start` has begun."""
+        if self._own_start_timeout is None:
+            self._own_start_timeout = self.start_timeout
+        self.start_timeout = self._own_start_timeout
+        try:
+            options = read_options(self.in_our_form(self.user_options))
+            offer = policy.choose(await self.offers(await self.groups()), options.profile)
+        except Refusal:
+            # `start` says so
+            offer = None
+        if offer is not None and offer.start_timeout is not None:
+            self.start_timeout = math.ceil(offer.start_timeout)
+        result = super().run_pre_spawn_hook()  # type: ignore[misc]  # JupyterHub's
+        return await result if inspect.isawaitable(result) else result
+
     async def decide(self, groups: frozenset[str]) -> Plan:
         """Ask the policy about ``user_options``.
 
@@ -197,7 +222,7 @@ class ProfiledSpawner(LoggingConfigurable):
         # nothing waits from the look at what is free to the end
         site = await self.look_at_site()
         try:
-            options = read_options(self.user_options)
+            options = read_options(self.in_our_form(self.user_options))
             return policy.decide(offered, self.usage(), site, options)
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
@@ -227,5 +252,5 @@ class ProfiledSpawner(LoggingConfigurable):
         groups, site = await asyncio.gather(self.groups(), self.look_at_site())
         offered = await self.offers(groups)
         saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
-        page = form.compose(offered, self.usage(), site, saved)
+        page = form.compose(offered, self.usage(), site, self.in_our_form(saved))
         return form.render(page, remarks=self.remarks(), support=self.support_link)
