@@ -12,7 +12,7 @@ from traitlets import Float, Unicode, default
 from af_hub.errors import Refusal
 from af_hub.spawner import pod
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
-from af_hub.spawner.lasting import LastingKubeSpawner
+from af_hub.spawner.progress import TellingKubeSpawner
 from af_hub.spawner.record import Record
 from af_hub.spawner.recorded import RecordedSpawner
 from af_hub.spawner.refusals import start_refused
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from af_hub.spawner.policy import Plan
 
 
-class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
+class KubeSpawner(RecordedSpawner, TellingKubeSpawner):
     """Starts Labs in pods, from the profile catalogue.
 
     The settings of KubeSpawner hold as far as the plan does not set them (image, cores, memory,

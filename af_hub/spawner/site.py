@@ -22,6 +22,7 @@ class GpuModel:
     product: str
     total: int
     free: int
+    resource: str = "nvidia.com/gpu"
 
 
 @dataclass(frozen=True, slots=True)
