@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 MARK = "analysis-facility/server"
 """Annotation of a Lab's pod: the mark of the start that it belongs to."""
@@ -123,8 +123,15 @@ def label_of(product: str) -> str:
     return product.replace(" ", "-")
 
 
-def read_node(raw: Mapping[str, Any]) -> Node | None:
+def read_node(raw: Mapping[str, Any], named: Collection[str] = ()) -> Node | None:
     """Read a node.
+
+    Parameters
+    ----------
+    raw
+        As the API server writes it.
+    named
+        Resources that are devices, beside those of the usual makers.
 
     Returns
     -------
@@ -134,7 +141,7 @@ def read_node(raw: Mapping[str, Any]) -> Node | None:
     """
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     labels = metadata.get("labels") or {}
-    devices = _devices(status.get("allocatable") or {})
+    devices = _devices(status.get("allocatable") or {}, named)
     taints = tuple(
         (str(each.get("key", "")), str(each.get("value", "")), str(each["effect"]))
         for each in spec.get("taints") or ()
@@ -152,15 +159,23 @@ def read_node(raw: Mapping[str, Any]) -> Node | None:
     return Node(metadata["name"], devices, dict(labels), taints)
 
 
-def read_claim(raw: Mapping[str, Any]) -> Claim | None:
-    """Read a pod; None if it holds no devices, or none any more.
+def read_claim(raw: Mapping[str, Any], named: Collection[str] = ()) -> Claim | None:
+    """Read a pod.
 
-    A pod that is being deleted holds them until it is gone.
+    Parameters
+    ----------
+    raw, named
+        As for `read_node`.
+
+    Returns
+    -------
+    Claim or None
+        None if it holds no devices, or none any more; while it is being deleted it holds them.
     """
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     if status.get("phase") in _OVER:
         return None
-    devices = _asked_for(spec)
+    devices = _asked_for(spec, named)
     if not devices:
         return None
     node = spec.get("nodeName") or ""
@@ -174,7 +189,7 @@ def read_claim(raw: Mapping[str, Any]) -> Claim | None:
     )
 
 
-def _asked_for(spec: Mapping[str, Any]) -> dict[str, int]:
+def _asked_for(spec: Mapping[str, Any], named: Collection[str]) -> dict[str, int]:
     """Add up what a pod asks for, as Kubernetes' scheduler does.
 
     Containers run together, and with the side cars; an init container runs alone with those side
@@ -183,31 +198,32 @@ def _asked_for(spec: Mapping[str, Any]) -> dict[str, int]:
     together: dict[str, int] = {}
     largest: dict[str, int] = {}
     for container in spec.get("initContainers") or ():
-        mine = _of_container(container)
+        mine = _of_container(container, named)
         if container.get("restartPolicy") == "Always":
             _add(together, mine)
             mine = {}
         for name in {*mine, *together}:
             largest[name] = max(largest.get(name, 0), mine.get(name, 0) + together.get(name, 0))
     for container in spec.get("containers") or ():
-        _add(together, _of_container(container))
+        _add(together, _of_container(container, named))
     for name, number in largest.items():
         together[name] = max(together.get(name, 0), number)
     return together
 
 
-def _of_container(container: Mapping[str, Any]) -> dict[str, int]:
+def _of_container(container: Mapping[str, Any], named: Collection[str]) -> dict[str, int]:
     resources = container.get("resources") or {}
     # for devices both are the same, and a manifest may name only one
-    return _devices({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
+    amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return _devices(amounts, named)
 
 
-def _devices(amounts: Mapping[str, Any]) -> dict[str, int]:
+def _devices(amounts: Mapping[str, Any], named: Collection[str]) -> dict[str, int]:
     """Keep what are devices."""
     return {
         name: number
         for name, amount in amounts.items()
-        if _DEVICE.fullmatch(name) and (number := _number(amount)) > 0
+        if (name in named or _DEVICE.fullmatch(name)) and (number := _number(amount)) > 0
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from af_hub.spawner.gpus.count import label_of
+from af_hub.spawner.site import GpuModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +78,31 @@ class Layout:
         numbers = [node.devices[place.resource] for node in nodes]
         free = sum(self.free_on(node.name, place.resource) for node in nodes)
         return Stock(sum(numbers), free, max(numbers, default=0))
+
+    def models(self, places: Iterable[Place], names: Iterable[str]) -> tuple[GpuModel, ...]:
+        """Count devices by resource and product, on the nodes where these kinds of pods can run.
+
+        Parameters
+        ----------
+        places
+            Kinds of pods.
+        names
+            Products as the catalogue writes them; labels of nodes have dashes for blanks.
+        """
+        written = {label_of(name): name for name in names}
+        found: dict[tuple[str, str], GpuModel] = {}
+        for resource, name in sorted(
+            {(place.resource, node.name) for place in places for node in self.nodes_of(place)}
+        ):
+            product = self._nodes[name].product
+            blank = GpuModel(written.get(product, product), 0, 0, resource)
+            known = found.get((resource, product), blank)
+            found[resource, product] = replace(
+                known,
+                total=known.total + self._nodes[name].devices[resource],
+                free=known.free + self.free_on(name, resource),
+            )
+        return tuple(found.values())
 
     def free_on(self, node: str, resource: str) -> int:
         """Count what is free on one node; more than there is can be held, when a device breaks."""

@@ -7,19 +7,19 @@ killed had reserved is found again as pods.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
-from af_hub.spawner.gpus.count import Claim, label_of
+from af_hub.spawner.gpus.count import Claim
 from af_hub.spawner.gpus.layout import Layout, Stock
 from af_hub.spawner.gpus.line import Request, Shares, in_order, position, to_serve
-from af_hub.spawner.site import GpuModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from af_hub.spawner.gpus.count import Node, Place
+    from af_hub.spawner.site import GpuModel
 
 _T = TypeVar("_T")
 
@@ -213,21 +213,7 @@ class Pool:
         """
         if not self.counted:
             return None
-        layout = self._laid_out(without)
-        written = {label_of(name): name for name in names}
-        found: dict[tuple[str, str], GpuModel] = {}
-        for resource, node in sorted(
-            {(place.resource, node.name) for place in places for node in layout.nodes_of(place)}
-        ):
-            product = self._nodes[node].product
-            key = (resource, product)
-            known = found.get(key) or GpuModel(written.get(product, product), 0, 0, resource)
-            found[key] = replace(
-                known,
-                total=known.total + self._nodes[node].devices[resource],
-                free=known.free + layout.free_on(node, resource),
-            )
-        return tuple(found.values())
+        return self._laid_out(without).models(places, names)
 
     def holders(self) -> list[Holder]:
         """List who has devices, pods of other namespaces too."""

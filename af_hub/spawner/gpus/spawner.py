@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from traitlets import Bool, Dict, Float, Integer, Unicode
 
 from af_hub.errors import Refusal
-from af_hub.spawner.gpus.count import MARK
+from af_hub.spawner.gpus.count import MARK, Place
 from af_hub.spawner.gpus.kinds import place_of, places_of, toleration_of
 from af_hub.spawner.gpus.pool import Pool
 from af_hub.spawner.gpus.watch import GpuWatch
@@ -19,7 +18,6 @@ from af_hub.spawner.waiting import line_in_words
 from af_hub.spawner.words import duration_in_words
 
 if TYPE_CHECKING:
-    from af_hub.spawner.gpus.count import Place
     from af_hub.spawner.plan import Plan
     from af_hub.spawner.record import Record
     from af_hub.spawner.site import GpuModel
@@ -35,9 +33,9 @@ class GpuKubeSpawner(TellingKubeSpawner):
     """
 
     # what it uses of its neighbours
+    log: Any
     key: Any
     profiles: Any
-    record: Record | None
 
     pool: ClassVar[Pool] = Pool()
     """Devices of the cluster; one hub is one process, and has one cluster."""
@@ -103,9 +101,13 @@ class GpuKubeSpawner(TellingKubeSpawner):
         tuple of GpuModel or None
             None if nobody counts.
         """
-        if not self.count_gpus or not await self._watching().ready(_PATIENCE):
+        gpus = [each.gpu for each in self.profiles if each.gpu is not None]
+        if not (gpus and self.count_gpus):
+            return None if gpus else ()
+        watch = self._watching(frozenset(gpu.resource for gpu in gpus))
+        if not await watch.ready(_PATIENCE):
             return None
-        names = {each.gpu.product for each in self.profiles if each.gpu and each.gpu.product}
+        names = {gpu.product for gpu in gpus if gpu.product}
         return self.pool.models(places_of(self.profiles), names, without=self.key)
 
     async def admit(self, plan: Plan, mark: str) -> None:
@@ -145,9 +147,15 @@ class GpuKubeSpawner(TellingKubeSpawner):
                 status=409,
             )
         served = asyncio.Event()
-        mine = {"mark": mark, "groups": plan.groups}
-        when = served.set if self.gpu_queue else None
-        if pool.ask(self.key, self.user.name, place, plan.gpu, when_served=when, **mine):
+        if pool.ask(
+            self.key,
+            self.user.name,
+            place,
+            plan.gpu,
+            mark=mark,
+            groups=plan.groups,
+            when_served=served.set if self.gpu_queue else None,
+        ):
             return
         stock = pool.stock(place)
         if not self.gpu_queue:
@@ -202,11 +210,12 @@ class GpuKubeSpawner(TellingKubeSpawner):
             manifest.spec.tolerations = [*(manifest.spec.tolerations or ()), toleration]
         return manifest
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Find again what a hub before this one gave."""
-        super().load_state(state)
-        if self.record is not None and self.record.gpu:
-            self.pool.restore(self.record, self.key, self.user.name)
+    def remember_gpus(self, record: Record) -> None:
+        """Find again what a hub before this one gave; whether it is still held, the pod tells."""
+        if record.gpu:
+            place = Place(record.gpu_resource, record.gpu_product)
+            user, number, mark = self.user.name, record.gpu, record.server
+            self.pool.restore(self.key, user, place, number, mark=mark, groups=record.groups)
 
     def clear_state(self) -> None:
         """Give back what the server held or waited for."""
@@ -214,15 +223,11 @@ class GpuKubeSpawner(TellingKubeSpawner):
         self.pool.release(self.key)
         self.pool.serve()
 
-    @classmethod
-    def _new_watch(cls, api: Any) -> GpuWatch:
-        return GpuWatch(api, cls.pool, logging.getLogger("af_hub.gpus"))
-
-    def _watching(self) -> GpuWatch:
-        cls = type(self)
-        if cls.watch is None:
-            cls.watch = self._new_watch(self.api)
-        return cls.watch
+    def _watching(self, named: frozenset[str]) -> GpuWatch:
+        """Give the hub's one watch."""
+        if GpuKubeSpawner.watch is None:
+            GpuKubeSpawner.watch = GpuWatch(self.api, self.pool, self.log, named)
+        return GpuKubeSpawner.watch
 
 
 def _check_stock(plan: Plan, most: int) -> None:

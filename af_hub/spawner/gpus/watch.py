@@ -37,16 +37,22 @@ class GpuWatch:
         What is kept right.
     log
         For what goes wrong.
+    named
+        Resources that the catalogue names; those of the usual makers are known without.
     """
 
-    def __init__(self, api: Any, pool: Pool, log: logging.Logger) -> None:
+    def __init__(
+        self, api: Any, pool: Pool, log: logging.Logger, named: frozenset[str] = frozenset()
+    ) -> None:
         self._pool = pool
         self._log = log
         self._known = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._followers = (
-            Follower(api.list_node, _Nodes(pool), log=log, what="nodes"),
-            Follower(_running_pods(api), _Pods(pool), log=log, what="pods of all of the cluster"),
+            Follower(api.list_node, _Nodes(pool, named), log=log, what="nodes"),
+            Follower(
+                _running_pods(api), _Pods(pool, named), log=log, what="pods of all of the cluster"
+            ),
         )
 
     async def ready(self, patience: float) -> bool:
@@ -108,17 +114,18 @@ def _running_pods(api: Any) -> Any:
 class _Nodes:
     """Passes nodes on to the pool."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, named: frozenset[str]) -> None:
         self._pool = pool
+        self._named = named
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
         """Take all nodes as they are now."""
-        self._pool.know_nodes(node for raw in objects if (node := read_node(raw)))
+        self._pool.know_nodes(node for raw in objects if (node := read_node(raw, self._named)))
         self._pool.serve()
 
     def put(self, one: dict[str, Any]) -> None:
         """Take a node that is new or has changed."""
-        self._pool.know_node(one["metadata"]["name"], read_node(one))
+        self._pool.know_node(one["metadata"]["name"], read_node(one, self._named))
         self._pool.serve()
 
     def remove(self, one: dict[str, Any]) -> None:
@@ -129,18 +136,19 @@ class _Nodes:
 class _Pods:
     """Passes pods on to the pool."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, named: frozenset[str]) -> None:
         self._pool = pool
+        self._named = named
 
     def replace(self, objects: Iterable[dict[str, Any]]) -> None:
         """Take all pods as they are now."""
-        claims = ((object_key(raw), read_claim(raw)) for raw in objects)
+        claims = ((object_key(raw), read_claim(raw, self._named)) for raw in objects)
         self._pool.know_pods({key: claim for key, claim in claims if claim})
         self._pool.serve()
 
     def put(self, one: dict[str, Any]) -> None:
         """Take a pod that is new or has changed."""
-        self._pool.know_pod(object_key(one), read_claim(one))
+        self._pool.know_pod(object_key(one), read_claim(one, self._named))
         self._pool.serve()
 
     def remove(self, one: dict[str, Any]) -> None:

@@ -130,6 +130,7 @@ def test_amounts_are_read_when_only_requests_name_them() -> None:
 def test_nothing_is_a_device_when_it_is_another_resource() -> None:
     assert read_claim(pod(1, resource="hugepages-2Mi")) is None
     assert read_claim(pod(1, resource="example.org/fpga")) is None
+    assert read_claim(pod(1, resource="example.org/fpga"), {"example.org/fpga"}) is not None
     for resource in (GPU, MIG, "amd.com/gpu", "gpu.intel.com/i915", "nvidia.com/gpu.shared"):
         assert read_claim(pod(1, resource=resource)) is not None, resource
 
