@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from af_hub.spawner.gpus.layout import Stock
 
 _SHORT = 400
-_LACKS = re.compile(r"(\d+) Insufficient ([a-zA-Z0-9./_-]+)")
+_LACKS = re.compile(r"Insufficient ([a-zA-Z0-9_-]+(?:[./][a-zA-Z0-9_-]+)*)")
 _IMAGE = re.compile(r'image "?([^"\s]+)"?')
 _NODE = re.compile(r" to (\S+)$")
 
@@ -71,7 +71,7 @@ def unscheduled_in_words(message: str) -> str:
     >>> unscheduled_in_words("0/2 nodes are available: 2 Insufficient nvidia.com/gpu.")
     'No node has enough free GPUs at the moment; it starts as soon as one has.'
     """
-    lacks = {_amount(name) for _, name in _LACKS.findall(message)}
+    lacks = {_amount(name) for name in _LACKS.findall(message)}
     if lacks:
         names = " and ".join(sorted(lacks))
         return f"No node has enough free {names} at the moment; it starts as soon as one has."

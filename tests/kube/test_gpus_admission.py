@@ -23,11 +23,18 @@ GPUS = 8
 
 
 @pytest.fixture(scope="module")
-def eight(kube: Cluster) -> Iterator[None]:
+def devices(kube: Cluster) -> Iterator[None]:
     """Let the node have eight GPUs, which are none."""
     kube.fake_gpus(GPUS)
     yield
     kube.fake_gpus(0)
+
+
+@pytest.fixture
+def eight(kube: Cluster, devices: None) -> None:
+    """Have them all free: namespaces of earlier tests go away by themselves, and take a while."""
+    labs = ("pods", "--all-namespaces", "--selector=component=singleuser-server")
+    kube.until(lambda: not kube.get(*labs)["items"], "the end of other Labs")
 
 
 @pytest.fixture
@@ -88,7 +95,7 @@ async def test_nothing_is_given_twice_when_the_hub_is_killed_in_the_middle(hub: 
 QUEUE = """
 c.KubeSpawner.gpu_queue = True
 c.KubeSpawner.gpu_queue_length = 20
-c.KubeSpawner.slow_spawn_timeout = 0
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 """
 
 
@@ -147,12 +154,14 @@ async def test_queue_refuses_with_a_sentence_when_it_is_full_or_its_time_is_over
         assert refusals["queue-full"] == refusals["gpu-waiting"] == 1
 
 
-async def test_start_is_refused_when_no_node_has_as_many_devices(hub: KubeHub) -> None:
-    await hub.add_users(["alice"], "/cms")
-    hub.kube.fake_gpus(2)
+async def test_start_is_refused_when_no_node_has_as_many_devices(
+    kube: Cluster, kube_namespace: str, tmp_path: Path, eight: None
+) -> None:
+    kube.fake_gpus(2)
     try:
-        await hub.until_counted(2)
-        status, reason = await hub.ask("alice", profile="gpu", gpu=4)
-        assert (status, reason) == (400, "gpu-missing")
+        async with running_kube_hub(kube, kube_namespace, tmp_path) as hub:
+            await hub.add_users(["alice"], "/cms")
+            assert await hub.ask("alice", profile="gpu", gpu=4) == (400, "gpu-missing")
+            assert await hub.pods() == []
     finally:
-        hub.kube.fake_gpus(GPUS)
+        kube.fake_gpus(GPUS)

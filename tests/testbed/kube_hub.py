@@ -143,6 +143,31 @@ class KubeHub(ProfileHub):
             if pod["status"]["phase"] not in {"Succeeded", "Failed"}
         ]
 
+    async def until_ready(self, user: str, patience: float = 60) -> None:
+        """Wait until a user's server is ready."""
+        async with asyncio.timeout(patience):
+            while True:
+                server = (await self.servers()).get(user)
+                if server is not None and server["ready"]:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def progress(self, user: str, word: str, patience: float = 60) -> str:
+        """Read what the progress page tells about a start until it says a word."""
+        headers = {"Authorization": f"token {TOKEN}"}
+        heard = ""
+        async with (
+            asyncio.timeout(patience),
+            self.http.get(
+                f"{self.url}/hub/api/users/{user}/server/progress", headers=headers
+            ) as answer,
+        ):
+            async for line in answer.content:
+                heard += line.decode()
+                if word in heard:
+                    break
+        return heard
+
     async def first_pod(self) -> None:
         """Wait until there is a pod."""
         async with asyncio.timeout(60):
