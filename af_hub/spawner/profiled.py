@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
+from traitlets import Any as AnyValue
 from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
 from traitlets.config import LoggingConfigurable
 
@@ -40,10 +41,18 @@ class ProfiledSpawner(LoggingConfigurable):
     # what it uses of JupyterHub's Spawner, which is untyped
     user: Any
     orm_spawner: Any
-    user_options: Any
     start_timeout: Any
 
     _own_start_timeout: int | None = None
+
+    user_options = AnyValue(
+        help="""
+        The request, as it came; policy reads it.
+
+        JupyterHub 5 takes any JSON for a start by REST, and its own trait is a dictionary: what is
+        none would end as an error 500, of which five stop the hub.
+        """,
+    )
 
     profiles: List[Any] = List(
         help="""
@@ -121,6 +130,10 @@ class ProfiledSpawner(LoggingConfigurable):
             return list(_LIMITS.validate_python(entries))
         except ValidationError as error:
             raise TraitError(f"limits: {error}") from None
+
+    @default("user_options")
+    def _default_user_options(self) -> dict[str, Any]:
+        return {}
 
     @default("options_form")
     def _default_options_form(self) -> Any:

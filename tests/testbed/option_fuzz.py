@@ -179,7 +179,22 @@ _KEYS = (
     *("mem_limit", "cpu_limit", "kubespawner_override", "extra_resource_limits", "Profile"),
     *("profile ", "image--unlisted-choice", "overrides", "plan", "__proto__", "volumes", ""),
 )
-_JUNK = (None, True, False, [], {}, [1], {"a": 1}, "x", "", 0, -1, 1.5, [[[[[]]]]], {"value": 1})
+_JUNK: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    False,
+    [],
+    {},
+    [1],
+    {"a": 1},
+    "x",
+    "",
+    0,
+    -1,
+    1.5,
+    [[[[[]]]]],
+    {"value": 1},
+)
 
 
 def raw_options(draw: random.Random) -> Any:

@@ -194,7 +194,7 @@ def test_volumes_are_left_out_when_they_are_for_others() -> None:
     assert counts == [2, 1]
 
 
-def running(user: str, *groups: str, name: str = "one", **held: int) -> Running:
+def running(user: str, *groups: str, name: str = "one", **held: Any) -> Running:
     return Running(f"{user}/", user, groups, name, **held)
 
 
