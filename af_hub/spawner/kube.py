@@ -155,7 +155,9 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
 
     async def look_at_site(self) -> Site:
         """Count devices; the rest is the scheduler's: what does not fit waits, with a reason."""
-        return Site(gpus=await self.gpu_models(), queue=self.gpu_queue)
+        # devices of a ``profile_list`` hang on options, and are nobody's product
+        gpus = None if self._listed else await self.gpu_models()
+        return Site(gpus=gpus, queue=self.gpu_queue)
 
     async def load_user_options(self) -> None:
         """Set what a ``profile_list`` says; policy has read the options long before."""

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from af_hub.facility.placement import Toleration
-from af_hub.facility.volumes import Volume
-from af_hub.spawner.plan import Plan
 from af_hub.spawner.reasons import Reason
 from testbed import option_fuzz as fuzz
-from testbed.fuzzed_hub import CONFIG, FACILITY, GRANTED, WAYS, Fuzzed
+from testbed.fuzzed_hub import CONFIG, FACILITY, GRANTED, USERS, WAYS, Fuzzed, as_plan
 from testbed.profile_hub import TOKEN, running_hub
 
 if TYPE_CHECKING:
@@ -24,16 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 COUNT = int(os.environ.get("AF_HUB_OPTION_SETS", "300"))
-USERS = {
-    "nobody": frozenset[str](),
-    "cms": frozenset({"/cms"}),
-    "us": frozenset({"/cms", "/cms/uscms"}),
-    "us-only": frozenset({"/cms/uscms", "/atlas"}),
-    "banned": frozenset({"/cms", "/cms/banned/a"}),
-    "near": frozenset({"/cmsx", "/CMS", "/cms/uscms/x"}),
-    "boss": frozenset({"/cms/af-admins", "/cms"}),
-    "out": frozenset({"/none", "/atlas"}),
-}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -48,21 +35,6 @@ async def hub(tmp_path_factory: Any) -> AsyncIterator[ProfileHub]:
     async with running_hub(folder, labs=False, facility=FACILITY, more=more) as running:
         await running.api("POST", "/users", {"usernames": list(USERS)})
         yield running
-
-
-def as_plan(kept: dict[str, Any]) -> Plan:
-    """Read a plan that the hub wrote down."""
-    pairs = ("environment", "options", "node_selector", "annotations")
-    made = kept | {name: tuple((key, value) for key, value in kept[name]) for name in pairs}
-    made["volumes"] = tuple(
-        Volume.model_validate(each, strict=False) for each in map(_said, kept["volumes"])
-    )
-    made["tolerations"] = tuple(Toleration.model_validate(each) for each in kept["tolerations"])
-    return Plan(**made)
-
-
-def _said(volume: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in volume.items() if value not in (None, False, [], ())}
 
 
 async def metric(hub: ProfileHub, beginning: str) -> dict[str, float]:

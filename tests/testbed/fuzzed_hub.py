@@ -19,6 +19,9 @@ from urllib.parse import urlencode
 import jupyterhub
 from yarl import URL
 
+from af_hub.facility.placement import Toleration
+from af_hub.facility.volumes import Volume
+from af_hub.spawner.plan import Plan
 from testbed import option_fuzz as fuzz
 from testbed.profile_hub import TOKEN
 
@@ -34,14 +37,32 @@ WAYS: Final = (
 )
 """PATCH of a server came with JupyterHub 6."""
 
+USERS: Final = {
+    "nobody": frozenset[str](),
+    "cms": frozenset({"/cms"}),
+    "us": frozenset({"/cms", "/cms/uscms"}),
+    "us-only": frozenset({"/cms/uscms", "/atlas"}),
+    "banned": frozenset({"/cms", "/cms/banned/a"}),
+    "near": frozenset({"/cmsx", "/CMS", "/cms/uscms/x"}),
+    "boss": frozenset({"/cms/af-admins", "/cms"}),
+    "out": frozenset({"/none", "/atlas"}),
+}
+"""Name to groups."""
+
 GRANTED: Final = "granted-and-ended"
+
+_LIMITS: Final = [
+    {"per": "user", "servers": 3, "cpu": 72},
+    {"per": "group", "groups": ["/cms", "/atlas"], "gpus": 5},
+]
+
+PROFILES_AND_LIMITS: Final = f"profiles = {fuzz.CATALOGUE!r}\nlimits = {_LIMITS!r}"
+"""For a hub's configuration."""
 
 FACILITY: Final = (
     "identity: {issuer: 'https://iam.example.org/', client_id: hub, client_secret_env: HOME}\n"
     f"profiles: {json.dumps(fuzz.CATALOGUE)}\n"
-    "limits:\n"
-    "  - {per: user, servers: 3, cpu: 72}\n"
-    "  - {per: group, groups: [/cms, /atlas], gpus: 5}\n"
+    f"limits: {json.dumps(_LIMITS)}\n"
 )
 
 CONFIG: Final = f"""
@@ -163,6 +184,21 @@ class Fuzzed:
         file = self.hub.root / "plans.jsonl"
         lines = file.read_text().splitlines() if file.exists() else []
         return [(user, plan) for user, plan in map(json.loads, lines)]
+
+
+def as_plan(kept: dict[str, Any]) -> Plan:
+    """Read a plan that the hub wrote down."""
+    pairs = ("environment", "options", "node_selector", "annotations")
+    made = kept | {name: tuple((key, value) for key, value in kept[name]) for name in pairs}
+    made["volumes"] = tuple(
+        Volume.model_validate(each, strict=False) for each in map(_said, kept["volumes"])
+    )
+    made["tolerations"] = tuple(Toleration.model_validate(each) for each in kept["tolerations"])
+    return Plan(**made)
+
+
+def _said(volume: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in volume.items() if value not in (None, False, [], ())}
 
 
 def _pairs(fields: dict[str, list[str]], prefix: str = "") -> list[tuple[str, str]]:

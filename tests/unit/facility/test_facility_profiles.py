@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,9 +14,7 @@ from af_hub.facility.load import load
 from af_hub.facility.profiles import Profile
 from af_hub.kube_values.section import pods_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[3]
 IDENTITY = {"issuer": "https://iam.example.org/", "client_id": "hub", "client_secret_env": "HOME"}
 
 
@@ -210,3 +209,19 @@ def test_check_warns_when_a_profile_can_never_be_started(tmp_path: Path) -> None
     limits = [{"per": "user", "cpu": 1}]
     found = load(written(tmp_path, {"cpu": {"min": 2, "max": 4}}, limits=limits)).warnings()
     assert any("limits[0]" in each and "profiles[0]" in each for each in found)
+
+
+def test_documents_example_is_right_and_warns_of_nothing_but_own_images(tmp_path: Path) -> None:
+    text = (ROOT / "docs/administrator/catalogue.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    file = tmp_path / "facility.yaml"
+    file.write_text(f"{yaml.safe_dump({'identity': IDENTITY})}\n{example}")
+    facility = load(file)
+    assert [profile.name for profile in facility.profiles] == [
+        *("small", "analysis", "gpu", "gpu-part", "remote")
+    ]
+    named = [each for each in facility.warnings() if "profiles[" in each]
+    assert [each.partition(":")[0] for each in named] == ["profiles[1].image.own"]
+    # every key that there is stands in it
+    said = {key for profile in yaml.safe_load(example)["profiles"] for key in profile}
+    assert set(Profile.model_fields) - said == set()

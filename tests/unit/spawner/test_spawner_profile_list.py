@@ -104,7 +104,7 @@ async def fitted(made: Any, raw: dict[str, Any], groups: Collection[str] = ()) -
     made.user_options = raw
     offered = await made.offers(frozenset(groups))
     options = read_options(made.in_our_form(raw))
-    plan = policy.decide(offered, Usage(), Site(gpus=None), options)
+    plan = policy.decide(offered, Usage(), await made.look_at_site(), options)
     made.record = made._apply(plan, frozenset(groups))
     await made.load_user_options()
     return plan
