@@ -13,6 +13,8 @@ from af_hub.facility.base import Model
 from af_hub.facility.cache import Cache
 from af_hub.facility.identity import Identity
 from af_hub.facility.kubernetes import Kubernetes
+from af_hub.facility.limits import Limit
+from af_hub.facility.profile_warnings import profile_warnings
 from af_hub.facility.profiles import Profile
 from af_hub.facility.rucio import Rucio
 from af_hub.facility.storage import StorageDoor
@@ -34,6 +36,9 @@ class FacilityConfig(Model):
 
     profiles: Annotated[tuple[Profile, ...], Field(max_length=200)] = ()
     """What a user can start. Empty: nobody can start anything."""
+
+    limits: Annotated[tuple[Limit, ...], Field(max_length=100)] = ()
+    """How much may run at the same time, over all profiles. All of them hold."""
 
     storage: Annotated[tuple[StorageDoor, ...], Field(max_length=100)] = ()
     """Where the data is."""
@@ -60,7 +65,9 @@ class FacilityConfig(Model):
         if not self.identity.allowed_groups:
             found.append("identity.allowed_groups is empty: only administrators can log in.")
         if not self.profiles:
-            found.append("profiles is empty: nobody can start anything.")
+            found.append(
+                "profiles is empty: nobody can start anything, unless KubeSpawner has a profile_list."
+            )
         if self.compute.gateway is None and any(
             not kind.in_users_server for kind in self.compute.types
         ):
@@ -74,7 +81,7 @@ class FacilityConfig(Model):
                 "identity.ca_file: Labs in pods do not get it; name a ConfigMap with it in "
                 "kubernetes.ca_config_map."
             )
-        return (*found, *data_warnings(self))
+        return (*found, *profile_warnings(self.profiles, self.limits), *data_warnings(self))
 
     def require_xcache(self) -> XCache:
         """Return the section ``xcache``.

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from af_hub.errors import Refusal
+from af_hub.spawner import policy
 from af_hub.spawner.catalogue import first_choice
 from af_hub.spawner.options import Options, read_options
 from af_hub.spawner.policy import gpu_hindrance, hindrance
-from af_hub.spawner.words import duration_in_words, size_in_words
+from af_hub.spawner.words import count_in_words, duration_in_words, size_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from af_hub.facility.profiles import Profile
+    from af_hub.spawner.offers import Amounts, Offer
     from af_hub.spawner.site import Site, Usage
 
 
@@ -91,7 +92,7 @@ class Page:
     notice: str
 
 
-def compose(offered: Sequence[Profile], usage: Usage, site: Site, saved: object) -> Page:
+def compose(offered: Sequence[Offer], usage: Usage, site: Site, saved: object) -> Page:
     """Decide what stands on the page.
 
     Parameters
@@ -152,7 +153,7 @@ def render(page: Page, *, remarks: Sequence[str], support: str) -> str:
     return template.render(page=page, remarks=remarks, support=support)
 
 
-def _last_choice(offered: Sequence[Profile], saved: object) -> tuple[Options, str]:
+def _last_choice(offered: Sequence[Offer], saved: object) -> tuple[Options, str]:
     """Take the last choice as far as it is still offered."""
     gone = "Your last choice is no longer offered; the default is selected instead."
     try:
@@ -161,19 +162,17 @@ def _last_choice(offered: Sequence[Profile], saved: object) -> tuple[Options, st
         return Options(), gone
     if last.profile is None:
         return Options(), ""
-    for profile in offered:
-        if profile.name == last.profile:
-            gpu_counts = profile.gpu.counts if profile.gpu else (0,)
-            kept = (
-                last.cpu is None or last.cpu in profile.cpu.choices,
-                last.ram is None or last.ram in profile.ram.choices,
-                last.gpu is None or last.gpu in gpu_counts,
-            )
-            return (last, "") if all(kept) else (Options(profile=profile.name), gone)
+    for offer in offered:
+        if offer.name == last.profile:
+            try:
+                policy.check(offer, last)
+            except Refusal:
+                return Options(profile=offer.name), gone
+            return last, ""
     return Options(), gone
 
 
-def _preferred(offered: Sequence[Profile], usage: Usage, site: Site) -> str:
+def _preferred(offered: Sequence[Offer], usage: Usage, site: Site) -> str:
     """Pick the default, or the first that can be started if the default cannot."""
     able = [profile for profile in offered if hindrance(profile, usage, site) is None]
     chosen = first_choice(offered)
@@ -182,35 +181,41 @@ def _preferred(offered: Sequence[Profile], usage: Usage, site: Site) -> str:
     return chosen.name if chosen else ""
 
 
-def _card(profile: Profile, usage: Usage, site: Site, last: Options, chosen: str) -> Card:
+def _card(profile: Offer, usage: Usage, site: Site, last: Options, chosen: str) -> Card:
     """Describe one profile."""
     refusal = hindrance(profile, usage, site)
-    cpu, ram = last.cpu or profile.cpu.default, last.ram or profile.ram.default
     return Card(
         name=profile.name,
         title=profile.title,
         description=profile.description,
         selected=profile.name == chosen,
         blocked=refusal.message if refusal else "",
-        cpu=tuple(
-            Item(n, f"{n} core" if n == 1 else f"{n} cores", n == cpu, _too_much(n, site.cores))
-            for n in profile.cpu.choices
-        ),
-        ram=tuple(
-            Item(n, size_in_words(n), n == ram, _too_much(n, site.memory))
-            for n in profile.ram.choices
-        ),
+        cpu=_items(profile.cpu, last.cpu, site.cores, lambda n: count_in_words(n, "core", "cores")),
+        ram=_items(profile.ram, last.ram, site.memory, size_in_words),
         gpu=_gpu_items(profile, site, last),
         gpu_free=_gpu_free(profile, site),
         lifetime=duration_in_words(profile.max_lifetime) if profile.max_lifetime else "",
     )
 
 
-def _gpu_items(profile: Profile, site: Site, last: Options) -> tuple[Item, ...]:
+def _items(
+    amounts: Amounts | None, last: int | None, most: int | None, write: Callable[[int], str]
+) -> tuple[Item, ...]:
+    """Describe the amounts to choose from."""
+    if amounts is None:
+        return ()
+    chosen = amounts.default if last is None else last
+    return tuple(
+        Item(value, write(value), value == chosen, _too_much(value, most))
+        for value in amounts.values
+    )
+
+
+def _gpu_items(profile: Offer, site: Site, last: Options) -> tuple[Item, ...]:
     """Describe the numbers of devices; fall back to the largest that is free."""
     if profile.gpu is None:
         return ()
-    refusals = {count: gpu_hindrance(profile, site, count) for count in profile.gpu.counts}
+    refusals = {count: gpu_hindrance(profile, site, count) for count in profile.gpu.values}
     wanted = profile.gpu.default if last.gpu is None else last.gpu
     if refusals[wanted]:
         wanted = max((count for count, no in refusals.items() if no is None), default=wanted)
@@ -225,11 +230,11 @@ def _gpu_label(count: int) -> str:
     return {0: "no GPU", 1: "1 GPU"}.get(count, f"{count} GPUs")
 
 
-def _gpu_free(profile: Profile, site: Site) -> str:
+def _gpu_free(profile: Offer, site: Site) -> str:
     """Say how many devices are free now."""
     if profile.gpu is None:
         return ""
-    stock = site.gpu_stock(profile.gpu.product)
+    stock = site.gpu_stock(profile.gpu_product, profile.gpu_resource)
     return "" if stock is None else f"{stock.free} of {stock.total} free"
 
 

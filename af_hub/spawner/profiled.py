@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
+from traitlets import Any as AnyValue
 from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
 from traitlets.config import LoggingConfigurable
 
 from af_hub.errors import Refusal
+from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
 from af_hub.spawner import form, policy
 from af_hub.spawner.catalogue import visible
@@ -19,10 +23,12 @@ from af_hub.spawner.refusals import request_refused, start_refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.offers import Offer
+    from af_hub.spawner.plan import Plan
     from af_hub.spawner.site import Site, Usage
 
 _CATALOGUE: TypeAdapter[tuple[Profile, ...]] = TypeAdapter(tuple[Profile, ...])
+_LIMITS: TypeAdapter[tuple[Limit, ...]] = TypeAdapter(tuple[Limit, ...])
 
 
 class ProfiledSpawner(LoggingConfigurable):
@@ -35,7 +41,18 @@ class ProfiledSpawner(LoggingConfigurable):
     # what it uses of JupyterHub's Spawner, which is untyped
     user: Any
     orm_spawner: Any
-    user_options: Any
+    start_timeout: Any
+
+    _own_start_timeout: int | None = None
+
+    user_options = AnyValue(
+        help="""
+        The request, as it came; policy reads it.
+
+        JupyterHub 5 takes any JSON for a start by REST, and its own trait is a dictionary: what is
+        none would end as an error 500, of which five stop the hub.
+        """,
+    )
 
     profiles: List[Any] = List(
         help="""
@@ -49,6 +66,19 @@ class ProfiledSpawner(LoggingConfigurable):
                 {"name": "small", "title": "Small", "cpu": 1, "ram": "2G"},
                 {"name": "gpu", "title": "GPU", "gpu": {"counts": [0, 1]},
                  "allowed_groups": ["/cms/uscms"]},
+            ]
+        """,
+    ).tag(config=True)
+
+    limits: List[Any] = List(
+        help="""
+        How much may run at the same time: the ``limits`` section of the facility file.
+
+        A list of dictionaries, or of `af_hub.facility.limits.Limit`; all of them hold::
+
+            c.LocalSpawner.limits = [
+                {"per": "user", "servers": 3, "gpus": 2},
+                {"groups": ["/cms"], "per": "group", "gpus": 8},
             ]
         """,
     ).tag(config=True)
@@ -90,6 +120,21 @@ class ProfiledSpawner(LoggingConfigurable):
         except ValidationError as error:
             raise TraitError(f"profiles: {error}") from None
 
+    @validate("limits")
+    def _valid_limits(self, proposal: dict[str, Any]) -> list[Limit]:
+        """Refuse a limit with a mistake when the hub starts."""
+        entries = [
+            item.model_dump() if isinstance(item, Limit) else item for item in proposal["value"]
+        ]
+        try:
+            return list(_LIMITS.validate_python(entries))
+        except ValidationError as error:
+            raise TraitError(f"limits: {error}") from None
+
+    @default("user_options")
+    def _default_user_options(self) -> dict[str, Any]:
+        return {}
+
     @default("options_form")
     def _default_options_form(self) -> Any:
         """Render our page; JupyterHub calls it with the spawner."""
@@ -116,7 +161,7 @@ class ProfiledSpawner(LoggingConfigurable):
         raise NotImplementedError
 
     def usage(self) -> Usage:
-        """Count running servers per profile, without this one."""
+        """Say what runs, without this server."""
         raise NotImplementedError
 
     def remarks(self) -> Sequence[str]:
@@ -138,6 +183,36 @@ class ProfiledSpawner(LoggingConfigurable):
             return frozenset(str(group) for group in known)
         return frozenset(group.name for group in self.user.groups)
 
+    async def offers(self, groups: frozenset[str]) -> tuple[Offer, ...]:
+        """Find what a member of these groups may have.
+
+        Parameters
+        ----------
+        groups
+            The user's groups.
+        """
+        return visible(self.profiles, groups, self.limits)
+
+    def in_our_form(self, raw: object) -> object:
+        """Read ``user_options`` of another form as ours; here there is no other."""
+        return raw
+
+    async def run_pre_spawn_hook(self) -> Any:
+        """Take the profile's `start_timeout`: JupyterHub looks at it before `start` has begun."""
+        if self._own_start_timeout is None:
+            self._own_start_timeout = self.start_timeout
+        self.start_timeout = self._own_start_timeout
+        try:
+            options = read_options(self.in_our_form(self.user_options))
+            offer = policy.choose(await self.offers(await self.groups()), options.profile)
+        except Refusal:
+            # `start` says so
+            offer = None
+        if offer is not None and offer.start_timeout is not None:
+            self.start_timeout = math.ceil(offer.start_timeout)
+        result = super().run_pre_spawn_hook()  # type: ignore[misc]  # JupyterHub's
+        return await result if inspect.isawaitable(result) else result
+
     async def decide(self, groups: frozenset[str]) -> Plan:
         """Ask the policy about ``user_options``.
 
@@ -156,14 +231,16 @@ class ProfiledSpawner(LoggingConfigurable):
         SpawnRefused
             With the policy's reason and sentence.
         """
+        offered = await self.offers(groups)
+        # nothing waits from the look at what is free to the end
         site = await self.look_at_site()
         try:
-            options = read_options(self.user_options)
-            return policy.decide(groups, self.profiles, self.usage(), site, options)
+            options = read_options(self.in_our_form(self.user_options))
+            return policy.decide(offered, self.usage(), site, options)
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
 
-    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, str | int]:
+    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, Any]:
         """Read ``opt-…`` parameters of ``/hub/spawn``.
 
         Raises
@@ -176,7 +253,7 @@ class ProfiledSpawner(LoggingConfigurable):
         except Refusal as refusal:
             raise request_refused(self, refusal) from None
 
-    def _read_form(self, fields: dict[str, list[str]]) -> dict[str, str | int]:
+    def _read_form(self, fields: dict[str, list[str]]) -> dict[str, Any]:
         """Read the fields of the page."""
         try:
             return options_from_fields(fields)
@@ -186,7 +263,7 @@ class ProfiledSpawner(LoggingConfigurable):
     async def _render_form(self) -> str:
         """Render the page's cards for this user."""
         groups, site = await asyncio.gather(self.groups(), self.look_at_site())
-        offered = visible(self.profiles, groups)
+        offered = await self.offers(groups)
         saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
-        page = form.compose(offered, self.usage(), site, saved)
+        page = form.compose(offered, self.usage(), site, self.in_our_form(saved))
         return form.render(page, remarks=self.remarks(), support=self.support_link)
