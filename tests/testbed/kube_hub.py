@@ -32,6 +32,8 @@ from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import Proxy
 from af_hub.spawner.kube import KubeSpawner
 
+stub = {stub!r}
+
 class NoProxy(Proxy):
     should_start = False
     async def add_route(self, routespec, target, data): pass
@@ -39,7 +41,7 @@ class NoProxy(Proxy):
     async def get_all_routes(self): return {{}}
 
 class Spawner(KubeSpawner):
-    def _get_pod_url(self, pod): return {stub!r}
+    def _get_pod_url(self, pod): return stub
 
 c.JupyterHub.authenticator_class = DummyAuthenticator
 c.DummyAuthenticator.allow_all = True
