@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.kube_hub import KubeHub, running_kube_hub
+from testbed.kube_hub import KubeHub, running_kube_hub, says_running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -103,26 +101,12 @@ async def metered_hub(
             path = Path(folder) / "meter.json"
             more = _METERED.format(tests=_TESTS, path=str(path)) + _BOTH + MORE[variant]
             async with (
-                _says_running(kube, namespace) if running else contextlib.nullcontext(),
+                says_running(kube, namespace) if running else contextlib.nullcontext(),
                 running_kube_hub(kube, namespace, Path(folder), more) as hub,
             ):
                 yield hub, Meter(path)
     finally:
         await asyncio.to_thread(kube.kubectl, "delete", "namespace", namespace, timeout=300)
-
-
-@contextlib.asynccontextmanager
-async def _says_running(kube: Cluster, namespace: str) -> AsyncIterator[None]:
-    program = Path(__file__).with_name("kube_says_running.py")
-    environment = {**os.environ, "KUBECONFIG": str(kube.kubeconfig)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(program), namespace, env=environment
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
 
 
 async def ask_all(hub: KubeHub, users: list[str], options: dict[str, Any]) -> None:
