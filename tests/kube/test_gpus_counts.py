@@ -7,9 +7,11 @@ import contextlib
 import json
 import logging
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from kubernetes_asyncio import client, config
 
 from af_hub.spawner.follow import Follower
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.5gb"
 A100 = "NVIDIA A100-SXM4-40GB"
 LABEL = "nvidia.com/gpu.product"
+CHART = Path(__file__).parents[2] / "helm-values/charts/hub-rights/files"
 STALE = 1.0
 """Seconds that a count may be old."""
 
@@ -117,21 +120,48 @@ async def test_pod_that_waits_is_counted_before_a_node_takes_it(
         await becomes(lambda: pool.stock(whole).free == free - 3)
 
 
-async def test_nothing_is_counted_when_the_hub_may_not_read_nodes(
-    kube: Cluster, kube_namespace: str, devices: None
-) -> None:
-    """And nothing fails: the cluster lets servers wait."""
+async def as_account(kube: Cluster, namespace: str) -> client.Configuration:
+    """Give the way in of a service account that may do nothing yet."""
     token = await asyncio.to_thread(
-        kube.kubectl, "create", "token", "default", "--namespace", kube_namespace
+        kube.kubectl, "create", "token", "default", "--namespace", namespace
     )
     configuration = client.Configuration()
     await config.load_kube_config(str(kube.kubeconfig), client_configuration=configuration)
     configuration.cert_file = configuration.key_file = None
     configuration.api_key = {"BearerToken": f"Bearer {token.strip()}"}
-    async with watched(kube, configuration) as pool:
+    return configuration
+
+
+async def test_nothing_is_counted_when_the_hub_may_not_read_nodes(
+    kube: Cluster, kube_namespace: str, devices: None
+) -> None:
+    """And nothing fails: the cluster lets servers wait."""
+    async with watched(kube, await as_account(kube, kube_namespace)) as pool:
         assert not pool.counted
         assert pool.models([Place(GPU)]) is None
         assert pool.ask("a", "a", Place(GPU), 100, mark="a")
+
+
+async def test_devices_are_counted_when_the_hub_has_the_rights_of_our_values(
+    kube: Cluster, kube_namespace: str, devices: None
+) -> None:
+    role = yaml.safe_load((CHART / "gpu-counts.yaml").read_text())
+    about = {"metadata": {"name": kube_namespace}}
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1"}
+    account = {"kind": "ServiceAccount", "name": "default", "namespace": kube_namespace}
+    group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
+    binding = {"subjects": [account], "roleRef": {**group, "name": kube_namespace}}
+    await asyncio.to_thread(
+        kube.apply,
+        {**kind, "kind": "ClusterRole", **about, "rules": role},
+        {**kind, "kind": "ClusterRoleBinding", **about, **binding},
+    )
+    try:
+        async with watched(kube, await as_account(kube, kube_namespace)) as pool:
+            assert pool.stock(Place(GPU)).total == 8
+    finally:
+        for what in ("clusterrolebinding", "clusterrole"):
+            await kubectl(kube, "delete", what, kube_namespace)
 
 
 async def test_change_is_seen_when_the_server_has_forgotten_where_we_were(

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -23,7 +24,6 @@ from testbed.profile_hub import TOKEN, ProfileHub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
-    from pathlib import Path
 
     from testbed.kube.cluster import Cluster
 
@@ -32,6 +32,8 @@ from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import Proxy
 from af_hub.spawner.kube import KubeSpawner
 
+stub = {stub!r}
+
 class NoProxy(Proxy):
     should_start = False
     async def add_route(self, routespec, target, data): pass
@@ -39,7 +41,7 @@ class NoProxy(Proxy):
     async def get_all_routes(self): return {{}}
 
 class Spawner(KubeSpawner):
-    def _get_pod_url(self, pod): return {stub!r}
+    def _get_pod_url(self, pod): return stub
 
 c.JupyterHub.authenticator_class = DummyAuthenticator
 c.DummyAuthenticator.allow_all = True
@@ -152,6 +154,14 @@ class KubeHub(ProfileHub):
                     return
                 await asyncio.sleep(0.1)
 
+    async def until_gone(self, user: str, patience: float = 60) -> None:
+        """Wait until a user has no server."""
+        async with asyncio.timeout(patience):
+            while True:
+                if user not in await self.servers():
+                    return
+                await asyncio.sleep(0.1)
+
     async def progress(self, user: str, word: str, patience: float = 60) -> str:
         """Read what the progress page tells about a start until it says a word."""
         headers = {"Authorization": f"token {TOKEN}"}
@@ -189,6 +199,21 @@ class KubeHub(ProfileHub):
                 status = labels.partition('status="')[2].partition('"')[0]
                 found[reason or status] = int(float(value))
         return {name: number for name, number in found.items() if number}
+
+
+@contextlib.asynccontextmanager
+async def says_running(kube: Cluster, namespace: str) -> AsyncIterator[None]:
+    """Say of each pod that it runs, where nobody schedules them."""
+    program = Path(__file__).parents[1] / "bench" / "kube_says_running.py"
+    environment = {**os.environ, "KUBECONFIG": str(kube.kubeconfig)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(program), namespace, env=environment
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @contextlib.asynccontextmanager

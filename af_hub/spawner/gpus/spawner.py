@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from traitlets import Bool, Dict, Float, Integer, Unicode
 
 from af_hub.errors import Refusal
+from af_hub.spawner.api_server import away_refusal
 from af_hub.spawner.gpus.count import MARK, Place
 from af_hub.spawner.gpus.kinds import place_of, places_of, toleration_of
 from af_hub.spawner.gpus.pool import Pool
@@ -66,7 +68,7 @@ class GpuKubeSpawner(TellingKubeSpawner):
     ).tag(config=True)
 
     gpu_queue_timeout = Float(
-        1800.0, min=1, help="Seconds that a start may wait in the queue."
+        1800.0, min=0, help="Seconds that a start may wait in the queue."
     ).tag(config=True)
 
     gpu_queue_length = Integer(
@@ -125,7 +127,7 @@ class GpuKubeSpawner(TellingKubeSpawner):
         Raises
         ------
         Refusal
-            ``gpu-missing``, ``gpu-busy``, ``queue-full`` or ``gpu-waiting``.
+            ``gpu-missing``, ``gpu-busy``, ``queue-full``, ``gpu-waiting`` or ``cluster-away``.
         """
         self._mark, self._plan = mark, plan
         if plan.gpu and self.count_gpus:
@@ -139,6 +141,9 @@ class GpuKubeSpawner(TellingKubeSpawner):
         pool.weights = dict(self.gpu_shares)
         if pool.counted:
             _check_stock(plan, pool.stock(place).most)
+        elif self.watch is not None and not self.watch.denied:
+            # the cluster has not answered yet; what was given before a restart is not known
+            raise away_refusal()
         if self.gpu_queue and pool.waiting >= self.gpu_queue_length:
             raise Refusal(
                 Reason.QUEUE_FULL,
@@ -189,12 +194,14 @@ class GpuKubeSpawner(TellingKubeSpawner):
         stock = self.pool.stock(place_of(plan))
         return line_in_words(_name(plan), plan.gpu, stock, place)
 
-    def run_pre_spawn_hook(self) -> Any:
+    async def run_pre_spawn_hook(self) -> Any:
         """Let JupyterHub wait for the queue, too: it reads the timeout when it begins a start."""
-        if self.gpu_queue and self._start_timeout is None:
+        await self.turns.take()
+        if self.gpu_queue:
             self._start_timeout = self.start_timeout
             self.start_timeout += int(self.gpu_queue_timeout)
-        return super().run_pre_spawn_hook()
+        result = super().run_pre_spawn_hook()
+        return await result if inspect.isawaitable(result) else result
 
     async def get_pod_manifest(self) -> Any:
         """Mark the pod, so that its devices are not counted beside their reservation."""
@@ -233,8 +240,9 @@ class GpuKubeSpawner(TellingKubeSpawner):
 def _check_stock(plan: Plan, most: int) -> None:
     """Refuse what no node will ever have."""
     if plan.gpu > most:
-        have = f"No node has more than {most} of" if most else "There is no"
-        raise Refusal(Reason.GPU_MISSING, f"{have} {_name(plan)} here.", status=400)
+        name = _name(plan)
+        have = f"No node here has more than {most} {name}." if most else f"There is no {name} here."
+        raise Refusal(Reason.GPU_MISSING, have, status=400)
 
 
 def _name(plan: Plan) -> str:

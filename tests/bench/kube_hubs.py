@@ -1,0 +1,115 @@
+"""Hubs whose Labs are pods, ours and plain KubeSpawner's, as `kube_burst` and `kube_events` use them.
+
+The pods ask for a scheduler that does not exist, so that no node takes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.kube_hub import KubeHub, running_kube_hub, says_running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from testbed.kube.cluster import Cluster
+
+_TESTS = str(Path(__file__).resolve().parents[1])
+
+_METERED = """
+import asyncio, sys
+sys.path.insert(0, {tests!r})
+from bench.loop_meter import MeteredPolicy
+asyncio.set_event_loop_policy(MeteredPolicy({path!r}))
+"""
+
+_BOTH = """
+c.KubeSpawner.extra_pod_config = {"schedulerName": "nobody"}
+c.KubeSpawner.start_timeout = 600
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+c.JupyterHub.log_level = "WARN"
+"""
+
+MORE = {
+    "ours": "",
+    "plain": """
+import kubespawner
+class Plain(kubespawner.KubeSpawner):
+    def _get_pod_url(self, pod): return stub
+c.JupyterHub.spawner_class = Plain
+del c.KubeSpawner.profiles, c.KubeSpawner.reserved_cpu, c.KubeSpawner.reserved_memory
+c.KubeSpawner.cpu_limit = 1
+c.KubeSpawner.cpu_guarantee = 0.01
+c.KubeSpawner.mem_limit = c.KubeSpawner.mem_guarantee = "128M"
+c.KubeSpawner.profile_list = [{"display_name": "Small", "slug": "small", "default": True}]
+""",
+}
+
+
+class Meter:
+    """What a hub's loop tells.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def begin(self) -> dict[str, float]:
+        """Measure the longest round from now on."""
+        begin = self._path.with_suffix(".begin")
+        begin.touch()
+        while begin.exists():  # noqa: ASYNC110  another process removes it
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
+        return self.read()
+
+    def read(self) -> dict[str, float]:
+        """Return what it told last."""
+        found: dict[str, float] = json.loads(self._path.read_text())
+        return found
+
+
+@contextlib.asynccontextmanager
+async def metered_hub(
+    kube: Cluster, variant: str, *, running: bool
+) -> AsyncIterator[tuple[KubeHub, Meter]]:
+    """Run a hub in a namespace of its own.
+
+    Parameters
+    ----------
+    kube
+        The cluster.
+    variant
+        ``ours`` or ``plain``.
+    running
+        Whether a program says of each pod that it runs; otherwise all stay pending.
+    """
+    namespace = f"hub-{secrets.token_hex(3)}"
+    kube.kubectl("create", "namespace", namespace)
+    try:
+        with tempfile.TemporaryDirectory(prefix="af-bench-") as folder:
+            path = Path(folder) / "meter.json"
+            more = _METERED.format(tests=_TESTS, path=str(path)) + _BOTH + MORE[variant]
+            async with (
+                says_running(kube, namespace) if running else contextlib.nullcontext(),
+                running_kube_hub(kube, namespace, Path(folder), more) as hub,
+            ):
+                yield hub, Meter(path)
+    finally:
+        await asyncio.to_thread(kube.kubectl, "delete", "namespace", namespace, timeout=300)
+
+
+async def ask_all(hub: KubeHub, users: list[str], options: dict[str, Any]) -> None:
+    """Let everybody ask for a server at once."""
+    answers = await asyncio.gather(*(hub.ask(user, **options) for user in users))
+    assert {status for status, _ in answers} <= {201, 202}, answers
