@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,19 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+
+
+def tuples(value: Any) -> Any:
+    """Make tuples of lists, however deep.
+
+    A validator that has touched a value no longer counts as JSON in pydantic's strict mode, where
+    a list is then not good for a tuple.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: tuples(item) for key, item in value.items()}
+    return value
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -92,17 +105,14 @@ WebAddress = Annotated[
 ]
 """An http or https address without user, query or fragment."""
 
-ImageReference = Annotated[
-    str,
-    StringConstraints(
-        pattern=(
-            r"^([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?/)?"
-            r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*"
-            r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$"
-        ),
-        max_length=512,
-    ),
-]
+REFERENCE = (
+    r"([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?/)?"
+    r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
+"""What an image reference matches as a whole."""
+
+ImageReference = Annotated[str, StringConstraints(pattern=rf"^{REFERENCE}$", max_length=512)]
 """A container image: ``HOST/PATH:TAG`` or, better, ``HOST/PATH@sha256:…`` (the grammar of
 references of the distribution project)."""
 

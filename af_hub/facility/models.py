@@ -13,6 +13,7 @@ from af_hub.facility.base import Model
 from af_hub.facility.cache import Cache
 from af_hub.facility.identity import Identity
 from af_hub.facility.kubernetes import Kubernetes
+from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
 from af_hub.facility.rucio import Rucio
 from af_hub.facility.storage import StorageDoor
@@ -34,6 +35,9 @@ class FacilityConfig(Model):
 
     profiles: Annotated[tuple[Profile, ...], Field(max_length=200)] = ()
     """What a user can start. Empty: nobody can start anything."""
+
+    limits: Annotated[tuple[Limit, ...], Field(max_length=100)] = ()
+    """How much may run at the same time, over all profiles. All of them hold."""
 
     storage: Annotated[tuple[StorageDoor, ...], Field(max_length=100)] = ()
     """Where the data is."""

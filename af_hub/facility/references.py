@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from af_hub.facility.cache import Cache
     from af_hub.facility.identity import Identity
     from af_hub.facility.kubernetes import Kubernetes
+    from af_hub.facility.limits import Limit
     from af_hub.facility.profiles import Profile
     from af_hub.facility.rucio import Rucio
     from af_hub.facility.storage import StorageDoor
@@ -30,6 +31,7 @@ def dangling(
     about: About | None = None,  # noqa: ARG001  all sections may be passed
     identity: Identity | None = None,
     profiles: tuple[Profile, ...] | None = None,
+    limits: tuple[Limit, ...] | None = None,  # noqa: ARG001
     storage: tuple[StorageDoor, ...] | None = None,
     cache: Cache | None = None,
     rucio: Rucio | None = None,
@@ -41,7 +43,7 @@ def dangling(
 
     Parameters
     ----------
-    about, identity, profiles, storage, cache, rucio, xcache, compute, kubernetes
+    about, identity, profiles, limits, storage, cache, rucio, xcache, compute, kubernetes
         Sections that are right in themselves; ``None`` leaves out what cannot be checked.
 
     Yields

@@ -51,8 +51,8 @@ def pods_of(facility: FacilityConfig) -> Pods:
             "The facility file has no section kubernetes: say there which image Labs run "
             "(lab_image).",
         )
-    named = (profile.image for profile in facility.profiles)
-    others = (image for image in named if image is not None and image != section.lab_image)
+    named = (image for profile in facility.profiles for image in profile.references())
+    others = (image for image in named if image != section.lab_image)
     return Pods(
         namespace=section.namespace,
         lab_image=section.lab_image,

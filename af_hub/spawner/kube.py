@@ -20,7 +20,7 @@ from af_hub.spawner.reservations import Book, Reservation
 from af_hub.spawner.site import Site
 
 if TYPE_CHECKING:
-    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.plan import Plan
 
 
 class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
@@ -150,7 +150,7 @@ class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
         """
         groups = await self.groups()
         plan = await self.decide(groups)
-        self.book.entries[self.key] = Reservation(plan.profile, self.user.name)
+        self.book.entries[self.key] = Reservation.of(plan, self.user.name)
         await self.tell_plan(plan)
         await self._name_home()
         self.record = self._apply(plan, groups)
@@ -180,13 +180,8 @@ class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
 
     def _apply(self, plan: Plan, groups: frozenset[str]) -> Record:
         """Write the plan into the spawner; each start begins afresh."""
-        record = Record(
-            server=secrets.token_hex(16),
-            profile=plan.profile,
-            started_at=int(time.time()),
-            lifetime=int(plan.max_lifetime or 0),
-            cores=(),
-            gpus=(),
+        record = Record.of(
+            plan, server=secrets.token_hex(16), started_at=int(time.time()), cores=(), gpus=()
         )
         self._facility_image = self._facility_image or str(self.image)
         self.image = plan.image or self._facility_image

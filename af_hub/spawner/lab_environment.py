@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from af_hub.spawner.folders import Folders
-    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from af_hub.spawner.resources import KnownMachine
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.plan import Plan
     from af_hub.spawner.reservations import Reservation
     from af_hub.spawner.site import Site
 
@@ -132,15 +132,7 @@ class LocalSpawner(RecordedSpawner, Places, LocalProcessSpawner):  # type: ignor
         # `machine` is fresh, so nothing waits from the look at what is free to the reservation:
         # two starts never get the same device
         plan = await self.decide(groups)
-        entry = self.book.reserve(
-            self.key,
-            machine,
-            profile=plan.profile,
-            user=self.user.name,
-            cores=plan.cpu,
-            gpus=plan.gpu,
-            product=plan.gpu_product,
-        )
+        entry = self.book.reserve(self.key, machine, plan, self.user.name)
         await self.tell_plan(plan)
         folders = self.folders
         await asyncio.to_thread(folders.create)
@@ -160,11 +152,10 @@ class LocalSpawner(RecordedSpawner, Places, LocalProcessSpawner):  # type: ignor
 
     def _apply(self, plan: Plan, entry: Reservation, groups: frozenset[str]) -> Record:
         """Write the plan into the spawner's traits; each start begins afresh."""
-        record = Record(
+        record = Record.of(
+            plan,
             server=secrets.token_hex(16),
-            profile=plan.profile,
             started_at=int(time.time()),
-            lifetime=int(plan.max_lifetime or 0),
             cores=entry.cores,
             gpus=entry.gpus,
         )

@@ -5,19 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from af_hub.errors import Refusal
 from af_hub.quantities import parse_bytes
 from af_hub.spawner.reasons import Reason
 
-KEYS = ("profile", "cpu", "ram", "gpu")
+KEYS = ("profile", "cpu", "ram", "gpu", "image", "options")
 """Keys of ``user_options``; any other key is refused."""
 
-_SLUG = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", re.ASCII)
-_FIELD = re.compile(r"([a-z][a-z0-9-]{0,38}[a-z0-9])\.(cpu|ram|gpu)", re.ASCII)
+_PROFILE = r"[a-z0-9][a-z0-9-]{0,254}"
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_SLUG = re.compile(_PROFILE, re.ASCII)
+_OPTION = re.compile(_NAME, re.ASCII)
+_FIELD = re.compile(rf"({_PROFILE})\.(cpu|ram|gpu|image|options\.({_NAME}))", re.ASCII)
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,512}")
 _NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
 _SIZE = re.compile(r"[0-9]{1,16}[KMGT]?", re.ASCII)
 _MOST_FIELDS = 1000
+_MOST_OPTIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,18 @@ class Options:
         Memory in bytes; None asks for the profile's default.
     gpu
         Number of devices; None asks for the profile's default.
+    image
+        Name of an image of the profile, or a reference; None asks for the profile's default.
+    options
+        Name of an option and the choice, as pairs; what is left out asks for the default.
     """
 
     profile: str | None = None
     cpu: int | None = None
     ram: int | None = None
     gpu: int | None = None
+    image: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
 
 def read_options(raw: object) -> Options:
@@ -48,7 +60,8 @@ def read_options(raw: object) -> Options:
     Parameters
     ----------
     raw
-        ``{"profile": "small", "cpu": 2, "ram": "4G", "gpu": 0}``; each key may be left out.
+        ``{"profile": "small", "cpu": 2, "ram": "4G", "gpu": 0, "image": "root", "options":
+        {"release": "new"}}``; each key may be left out.
 
     Returns
     -------
@@ -72,14 +85,16 @@ def read_options(raw: object) -> Options:
         cpu=_count("cpu", raw.get("cpu")),
         ram=_size(raw.get("ram")),
         gpu=_count("gpu", raw.get("gpu")),
+        image=_text("image", raw.get("image")),
+        options=_choices(raw.get("options")),
     )
 
 
-def options_from_fields(fields: Mapping[str, list[str]]) -> dict[str, str | int]:
+def options_from_fields(fields: Mapping[str, list[str]]) -> dict[str, Any]:
     """Read the fields of the spawn page into ``user_options``.
 
-    The page carries ``profile`` and, for each card, ``<profile>.cpu`` and so on; those of the
-    chosen card count.
+    The page carries ``profile`` and, for each card, ``<profile>.cpu``, ``<profile>.options.<name>``
+    and so on; those of the chosen card count.
 
     Parameters
     ----------
@@ -99,39 +114,59 @@ def options_from_fields(fields: Mapping[str, list[str]]) -> dict[str, str | int]
     if len(fields) > _MOST_FIELDS:
         raise _wrong("The form has too many fields")
     profile = _profile(_only("profile", fields.get("profile")))
-    chosen: dict[str, str | int] = {} if profile is None else {"profile": profile}
+    chosen: dict[str, Any] = {} if profile is None else {"profile": profile}
     for name, values in fields.items():
         if name == "profile":
             continue
         match = _FIELD.fullmatch(name)
         if match is None:
             raise _wrong(f"Unknown field {_shown(name)}")
-        if match[1] == profile and (text := _only(name, values)) is not None:
-            chosen[match[2]] = _from_text(match[2], text)
+        if match[1] == profile:
+            _put(chosen, match[2], _only(name, values))
     return chosen
 
 
-def options_from_query(query: Mapping[str, list[str]]) -> dict[str, str | int]:
+def options_from_query(query: Mapping[str, list[str]]) -> dict[str, Any]:
     """Read ``/hub/spawn?opt-profile=gpu&opt-cpu=2`` (without the ``opt-``) into ``user_options``.
+
+    Options are ``opt-options.<name>``.
 
     Raises
     ------
     Refusal
         ``invalid-options`` as `options_from_fields`.
     """
-    chosen: dict[str, str | int] = {}
+    chosen: dict[str, Any] = {}
+    if len(query) > _MOST_FIELDS:
+        raise _wrong("The address has too many options")
+    seen = set()
     for key, values in query.items():
         # JupyterHub 5 passes the prefix on
         name = key.removeprefix("opt-")
-        if name not in KEYS or name in chosen:
+        option = _OPTION.fullmatch(name.removeprefix("options."))
+        known = name in KEYS[:-1] or (name.startswith("options.") and option is not None)
+        if not known or name in seen:
             raise _wrong(f"Unknown option {_shown(name)}; known: {', '.join(KEYS)}")
-        if (text := _only(name, values)) is not None:
-            chosen[name] = _from_text(name, text)
+        seen.add(name)
+        _put(chosen, name, _only(name, values))
     return chosen
 
 
+def _put(chosen: dict[str, Any], key: str, text: str | None) -> None:
+    """Add the text of one option; the browser sends an empty one for a field left empty."""
+    if text is None or (text == "" and key not in {"profile", "cpu", "ram", "gpu"}):
+        return
+    if key.startswith("options."):
+        options = chosen.setdefault("options", {})
+        options[key.removeprefix("options.")] = _text(key, text)
+    elif key == "image":
+        chosen[key] = _text(key, text)
+    else:
+        chosen[key] = _from_text(key, text)
+
+
 def _from_text(key: str, text: str) -> str | int:
-    """Read the text of one option."""
+    """Read the text of a name or a number."""
     if key == "profile":
         name = _profile(text)
         return "" if name is None else name
@@ -181,10 +216,39 @@ def _size(value: object) -> int | None:
         raise _wrong(f"ram is a size such as 4G, not {_shown(value)}") from None
 
 
+def _text(key: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _TEXT.fullmatch(value):
+        raise _wrong(f"{_shown(value)} is no choice for {_shown(key)}")
+    return value
+
+
+def _choices(value: object) -> tuple[tuple[str, str], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping) or len(value) > _MOST_OPTIONS:
+        raise _wrong("options is an object with the name of a choice for each option")
+    chosen = []
+    for name, choice in value.items():
+        text = _text("options", choice)
+        if not isinstance(name, str) or not _OPTION.fullmatch(name) or text is None:
+            raise _wrong(f"{_shown(name)}: {_shown(choice)} is not the choice for an option")
+        chosen.append((name, text))
+    return tuple(sorted(chosen))
+
+
 def _wrong(message: str) -> Refusal:
     return Refusal(Reason.INVALID_OPTIONS, f"{message}.", status=400)
 
 
 def _shown(value: object) -> str:
-    """Quote a foreign value for a message: shortened, without control characters."""
-    return ascii(value)[:60]
+    """Quote a foreign value for a message: shortened, without control characters.
+
+    Of a list or an object only its kind: one that is nested deep enough breaks `ascii`.
+    """
+    if isinstance(value, str):
+        return ascii(value[:60])[:60]
+    if value is None or isinstance(value, bool | int | float):
+        return ascii(value)[:60]
+    return "an object" if isinstance(value, Mapping) else "a list"

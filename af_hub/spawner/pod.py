@@ -16,7 +16,7 @@ from af_hub.spawner.lab_environment import device_variables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.plan import Plan
 
 UID, GID = 1000, 100
 """User and group of our Lab images."""

@@ -1,4 +1,4 @@
-"""Who gets what: groups, catalogue, usage, capacity and a request in, a plan or a refusal out.
+"""Who gets what: offers, usage, capacity and a request in, a plan or a refusal out.
 
 Pure, and the only place that decides. It runs where every start passes, in `Spawner.start`;
 what the page shows comes from the same functions.
@@ -6,77 +6,32 @@ what the page shows comes from the same functions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from af_hub.errors import Refusal
-from af_hub.spawner.catalogue import first_choice, visible
+from af_hub.spawner.catalogue import first_choice
+from af_hub.spawner.choosing import choose_image, choose_options, not_offered
+from af_hub.spawner.plan import Plan
+from af_hub.spawner.quota import check_amounts, check_servers
 from af_hub.spawner.reasons import Reason
-from af_hub.spawner.words import size_in_words
+from af_hub.spawner.words import count_in_words, size_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Sequence
 
-    from af_hub.facility.profiles import Profile
+    from af_hub.spawner.offers import Amounts, Offer
     from af_hub.spawner.options import Options
     from af_hub.spawner.site import Site, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a server gets.
-
-    Parameters
-    ----------
-    profile
-        Name of the profile.
-    title
-        Its title.
-    cpu
-        Cores.
-    ram
-        Memory in bytes.
-    gpu
-        Number of graphics processors.
-    gpu_product
-        Model they must be; None takes any.
-    gpu_resource
-        Kubernetes resource name of the devices.
-    image
-        Container image; None takes the facility's.
-    environment
-        Environment variables as (name, value), taken as they are written.
-    max_lifetime
-        Seconds after which the server is stopped; None: never.
-    """
-
-    profile: str
-    title: str
-    cpu: int
-    ram: int
-    gpu: int
-    gpu_product: str | None
-    environment: tuple[tuple[str, str], ...]
-    max_lifetime: float | None
-    gpu_resource: str = "nvidia.com/gpu"
-    image: str | None = None
-
-
-def decide(
-    groups: Collection[str],
-    catalogue: Sequence[Profile],
-    usage: Usage,
-    site: Site,
-    options: Options,
-) -> Plan:
+def decide(offered: Sequence[Offer], usage: Usage, site: Site, options: Options) -> Plan:
     """Grant a request or refuse it.
 
     Parameters
     ----------
-    groups
-        The user's groups in canonical form.
-    catalogue
-        All profiles.
+    offered
+        What the user's groups may have (`af_hub.spawner.catalogue.visible`).
     usage
         Servers that run, without the one asked for.
     site
@@ -87,60 +42,105 @@ def decide(
     Returns
     -------
     Plan
-        Always one that the profile offers and the groups allow.
+        Always one that an offer holds.
 
     Raises
     ------
     Refusal
         With a reason from `Reason`.
     """
-    profile = _choose(visible(catalogue, groups), options.profile)
-    _check_limits(profile, usage)
-    cpu = profile.cpu.default if options.cpu is None else options.cpu
-    if cpu not in profile.cpu.choices:
-        raise _not_offered(profile, f"{cpu} cores", [str(n) for n in profile.cpu.choices])
-    ram = profile.ram.default if options.ram is None else options.ram
-    if ram not in profile.ram.choices:
-        offered = [size_in_words(size) for size in profile.ram.choices]
-        raise _not_offered(profile, f"{size_in_words(ram)} of memory", offered)
-    _check_size(profile, site, cpu, ram)
-    gpu = _gpus(profile, site, options.gpu)
+    offer = _choose(offered, options.profile)
+    check_servers(offer, usage)
+    plan = check(offer, options)
+    _check_size(offer, site, plan.cpu, plan.ram)
+    check_amounts(offer, usage, {"servers": 1, "gpus": plan.gpu, "cpu": plan.cpu, "ram": plan.ram})
+    _check_stock(offer, site, plan.gpu)
+    return plan
+
+
+def check(offer: Offer, options: Options) -> Plan:
+    """Compare a request with what is offered, whatever runs and whatever is free.
+
+    Parameters
+    ----------
+    offer
+        The profile as the user may have it.
+    options
+        The request.
+
+    Returns
+    -------
+    Plan
+        What it would get.
+
+    Raises
+    ------
+    Refusal
+        ``not-offered`` or ``image-not-allowed``.
+    """
+    cpu = _pick(offer, offer.cpu, options.cpu, lambda n: count_in_words(n, "core", "cores"))
+    ram = _pick(offer, offer.ram, options.ram, lambda n: f"{size_in_words(n)} of memory")
+    gpu = _pick_gpus(offer, options.gpu)
+    image = choose_image(offer, options.image)
+    chosen = choose_options(offer, options.options)
+    grant = offer.grant
+    for choice in chosen.values():
+        image, grant = choice.image or image, grant.plus(choice.grant)
+    overrides = (offer.overrides, *(choice.overrides for choice in chosen.values()))
     return Plan(
-        profile=profile.name,
-        title=profile.title,
+        profile=offer.name,
+        title=offer.title,
         cpu=cpu,
         ram=ram,
         gpu=gpu,
-        gpu_product=profile.gpu.product if profile.gpu and gpu else None,
-        environment=tuple(sorted(profile.environment.items())),
-        max_lifetime=profile.max_lifetime,
-        gpu_resource=profile.gpu.resource if profile.gpu else "nvidia.com/gpu",
-        image=profile.image,
+        gpu_product=offer.gpu_product if gpu else None,
+        gpu_resource=offer.gpu_resource,
+        environment=tuple(sorted(grant.environment.items())),
+        image=image,
+        groups=offer.groups,
+        options=tuple((name, choice.name) for name, choice in chosen.items()),
+        home=offer.home,
+        volumes=grant.volumes,
+        node_selector=tuple(sorted(grant.node_selector.items())),
+        tolerations=grant.tolerations,
+        annotations=tuple(sorted(grant.annotations.items())),
+        start_timeout=offer.start_timeout,
+        hub_url=offer.hub_url,
+        max_lifetime=offer.max_lifetime,
+        idle_timeout=offer.idle_timeout,
+        gpu_idle_timeout=offer.gpu_idle_timeout,
+        # a start that changes what it got must not change the next one's
+        overrides=None
+        if offer.overrides is None
+        else tuple(deepcopy(each) for each in overrides if each is not None),
     )
 
 
-def hindrance(profile: Profile, usage: Usage, site: Site) -> Refusal | None:
+def hindrance(offer: Offer, usage: Usage, site: Site) -> Refusal | None:
     """Tell why not even the smallest choice of a profile could start now; None if it could."""
-    least_gpu = None if profile.gpu is None else min(profile.gpu.counts)
+    cpu = 0 if offer.cpu is None else offer.cpu.least
+    ram = 0 if offer.ram is None else offer.ram.least
+    gpu = 0 if offer.gpu is None else offer.gpu.least
     try:
-        _check_limits(profile, usage)
-        _check_size(profile, site, min(profile.cpu.choices), min(profile.ram.choices))
-        _gpus(profile, site, least_gpu)
+        check_servers(offer, usage)
+        _check_size(offer, site, cpu, ram)
+        check_amounts(offer, usage, {"servers": 1, "gpus": gpu, "cpu": cpu, "ram": ram})
+        _check_stock(offer, site, gpu)
     except Refusal as refusal:
         return refusal
     return None
 
 
-def gpu_hindrance(profile: Profile, site: Site, count: int) -> Refusal | None:
+def gpu_hindrance(offer: Offer, site: Site, count: int) -> Refusal | None:
     """Tell why a profile could not start with this many graphics processors now."""
     try:
-        _gpus(profile, site, count)
+        _check_stock(offer, site, count)
     except Refusal as refusal:
         return refusal
     return None
 
 
-def _choose(offered: Sequence[Profile], name: str | None) -> Profile:
+def _choose(offered: Sequence[Offer], name: str | None) -> Offer:
     """Find the profile among those the user may use."""
     preferred = first_choice(offered)
     if preferred is None:
@@ -151,11 +151,11 @@ def _choose(offered: Sequence[Profile], name: str | None) -> Profile:
         )
     if name is None:
         return preferred
-    for profile in offered:
-        if profile.name == name:
-            return profile
+    for offer in offered:
+        if offer.name == name:
+            return offer
     # the same answer whether it exists for others or not at all
-    known = ", ".join(profile.name for profile in offered)
+    known = ", ".join(offer.name for offer in offered)
     raise Refusal(
         Reason.UNKNOWN_PROFILE,
         f"There is no profile {name!r} for you. You can choose: {known}.",
@@ -163,54 +163,63 @@ def _choose(offered: Sequence[Profile], name: str | None) -> Profile:
     )
 
 
-def _check_limits(profile: Profile, usage: Usage) -> None:
-    """Count servers that run."""
-    mine, total = profile.max_concurrent.per_user, profile.max_concurrent.total
-    if mine is not None and usage.mine.get(profile.name, 0) >= mine:
-        raise Refusal(
-            Reason.USER_LIMIT,
-            f"You already run {mine} of {mine} servers of “{profile.title}”. Stop one first.",
-            status=409,
-        )
-    if total is not None and usage.total.get(profile.name, 0) >= total:
-        raise Refusal(
-            Reason.TOTAL_LIMIT,
-            f"All {total} servers of “{profile.title}” are taken. Try again later.",
-            status=409,
-        )
+def _pick(
+    offer: Offer, amounts: Amounts | None, wanted: int | None, write: Callable[[int], str]
+) -> int:
+    """Check an amount against what is offered; 0 leaves it to the spawner's settings."""
+    if amounts is None:
+        if wanted is not None:
+            raise not_offered(offer, write(wanted), ["no choice of it"])
+        return 0
+    value = amounts.default if wanted is None else wanted
+    if value not in amounts.values:
+        raise not_offered(offer, write(value), _listed(amounts, write))
+    return value
 
 
-def _check_size(profile: Profile, site: Site, cpu: int, ram: int) -> None:
+def _listed(amounts: Amounts, write: Callable[[int], str]) -> list[str]:
+    """Write what is offered."""
+    values = amounts.values
+    if isinstance(values, range):
+        return [f"{write(values[0])} to {write(values[-1])} in steps of {write(values.step)}"]
+    return [write(value) for value in values]
+
+
+def _check_size(offer: Offer, site: Site, cpu: int, ram: int) -> None:
     """Compare with the largest place there is."""
     if site.cores is not None and cpu > site.cores:
         raise Refusal(
             Reason.TOO_LARGE,
-            f"“{profile.title}” needs {cpu} cores, and there are {site.cores} here.",
+            f"“{offer.title}” needs {cpu} cores, and there are {site.cores} here.",
             status=400,
         )
     if site.memory is not None and ram > site.memory:
         raise Refusal(
             Reason.TOO_LARGE,
-            f"“{profile.title}” needs {size_in_words(ram)} of memory, "
+            f"“{offer.title}” needs {size_in_words(ram)} of memory, "
             f"and there are {size_in_words(site.memory)} here.",
             status=400,
         )
 
 
-def _gpus(profile: Profile, site: Site, wanted: int | None) -> int:
-    """Check a number of graphics processors against the profile and what is free."""
-    if profile.gpu is None:
+def _pick_gpus(offer: Offer, wanted: int | None) -> int:
+    """Check a number of graphics processors against what is offered."""
+    if offer.gpu is None:
         if wanted:
-            raise _not_offered(profile, f"{wanted} GPUs", ["none"])
+            raise not_offered(offer, f"{wanted} GPUs", ["none"])
         return 0
-    count = profile.gpu.default if wanted is None else wanted
-    if count not in profile.gpu.counts:
-        raise _not_offered(profile, f"{count} GPUs", [str(n) for n in profile.gpu.counts])
-    stock = site.gpu_stock(profile.gpu.product)
+    return _pick(offer, offer.gpu, wanted, lambda n: count_in_words(n, "GPU", "GPUs"))
+
+
+def _check_stock(offer: Offer, site: Site, count: int) -> None:
+    """Check a number of graphics processors against what is free."""
+    if not count:
+        return
+    stock = site.gpu_stock(offer.gpu_product, offer.gpu_resource)
     if stock is None:
         # the cluster lets the server wait, and says what for
-        return count
-    name = profile.gpu.product or "GPU"
+        return
+    name = offer.gpu_product or "GPU"
     if count > stock.total:
         have = "There is no" if stock.total == 0 else f"There are only {stock.total} of"
         raise Refusal(Reason.GPU_MISSING, f"{have} {name} here.", status=400)
@@ -220,10 +229,3 @@ def _gpus(profile: Profile, site: Site, wanted: int | None) -> int:
             f"{stock.free} of {stock.total} {name} free now. Try again later.",
             status=409,
         )
-    return count
-
-
-def _not_offered(profile: Profile, asked: str, offered: list[str]) -> Refusal:
-    choices = ", ".join(offered)
-    message = f"“{profile.title}” does not offer {asked}; it offers: {choices}."
-    return Refusal(Reason.NOT_OFFERED, message, status=400)

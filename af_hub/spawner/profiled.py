@@ -10,6 +10,7 @@ from traitlets import Callable, Dict, List, TraitError, Unicode, default, valida
 from traitlets.config import LoggingConfigurable
 
 from af_hub.errors import Refusal
+from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
 from af_hub.spawner import form, policy
 from af_hub.spawner.catalogue import visible
@@ -19,10 +20,12 @@ from af_hub.spawner.refusals import request_refused, start_refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.offers import Offer
+    from af_hub.spawner.plan import Plan
     from af_hub.spawner.site import Site, Usage
 
 _CATALOGUE: TypeAdapter[tuple[Profile, ...]] = TypeAdapter(tuple[Profile, ...])
+_LIMITS: TypeAdapter[tuple[Limit, ...]] = TypeAdapter(tuple[Limit, ...])
 
 
 class ProfiledSpawner(LoggingConfigurable):
@@ -49,6 +52,19 @@ class ProfiledSpawner(LoggingConfigurable):
                 {"name": "small", "title": "Small", "cpu": 1, "ram": "2G"},
                 {"name": "gpu", "title": "GPU", "gpu": {"counts": [0, 1]},
                  "allowed_groups": ["/cms/uscms"]},
+            ]
+        """,
+    ).tag(config=True)
+
+    limits: List[Any] = List(
+        help="""
+        How much may run at the same time: the ``limits`` section of the facility file.
+
+        A list of dictionaries, or of `af_hub.facility.limits.Limit`; all of them hold::
+
+            c.LocalSpawner.limits = [
+                {"per": "user", "servers": 3, "gpus": 2},
+                {"groups": ["/cms"], "per": "group", "gpus": 8},
             ]
         """,
     ).tag(config=True)
@@ -90,6 +106,17 @@ class ProfiledSpawner(LoggingConfigurable):
         except ValidationError as error:
             raise TraitError(f"profiles: {error}") from None
 
+    @validate("limits")
+    def _valid_limits(self, proposal: dict[str, Any]) -> list[Limit]:
+        """Refuse a limit with a mistake when the hub starts."""
+        entries = [
+            item.model_dump() if isinstance(item, Limit) else item for item in proposal["value"]
+        ]
+        try:
+            return list(_LIMITS.validate_python(entries))
+        except ValidationError as error:
+            raise TraitError(f"limits: {error}") from None
+
     @default("options_form")
     def _default_options_form(self) -> Any:
         """Render our page; JupyterHub calls it with the spawner."""
@@ -116,7 +143,7 @@ class ProfiledSpawner(LoggingConfigurable):
         raise NotImplementedError
 
     def usage(self) -> Usage:
-        """Count running servers per profile, without this one."""
+        """Say what runs, without this server."""
         raise NotImplementedError
 
     def remarks(self) -> Sequence[str]:
@@ -138,6 +165,16 @@ class ProfiledSpawner(LoggingConfigurable):
             return frozenset(str(group) for group in known)
         return frozenset(group.name for group in self.user.groups)
 
+    async def offers(self, groups: frozenset[str]) -> tuple[Offer, ...]:
+        """Find what a member of these groups may have.
+
+        Parameters
+        ----------
+        groups
+            The user's groups.
+        """
+        return visible(self.profiles, groups, self.limits)
+
     async def decide(self, groups: frozenset[str]) -> Plan:
         """Ask the policy about ``user_options``.
 
@@ -156,14 +193,16 @@ class ProfiledSpawner(LoggingConfigurable):
         SpawnRefused
             With the policy's reason and sentence.
         """
+        offered = await self.offers(groups)
+        # nothing waits from the look at what is free to the end
         site = await self.look_at_site()
         try:
             options = read_options(self.user_options)
-            return policy.decide(groups, self.profiles, self.usage(), site, options)
+            return policy.decide(offered, self.usage(), site, options)
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
 
-    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, str | int]:
+    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, Any]:
         """Read ``opt-…`` parameters of ``/hub/spawn``.
 
         Raises
@@ -176,7 +215,7 @@ class ProfiledSpawner(LoggingConfigurable):
         except Refusal as refusal:
             raise request_refused(self, refusal) from None
 
-    def _read_form(self, fields: dict[str, list[str]]) -> dict[str, str | int]:
+    def _read_form(self, fields: dict[str, list[str]]) -> dict[str, Any]:
         """Read the fields of the page."""
         try:
             return options_from_fields(fields)
@@ -186,7 +225,7 @@ class ProfiledSpawner(LoggingConfigurable):
     async def _render_form(self) -> str:
         """Render the page's cards for this user."""
         groups, site = await asyncio.gather(self.groups(), self.look_at_site())
-        offered = visible(self.profiles, groups)
+        offered = await self.offers(groups)
         saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
         page = form.compose(offered, self.usage(), site, saved)
         return form.render(page, remarks=self.remarks(), support=self.support_link)

@@ -20,6 +20,9 @@ class Reason(StrEnum):
     NOT_OFFERED = "not-offered"
     """The profile does not offer this number of cores, memory or devices (400)."""
 
+    IMAGE_NOT_ALLOWED = "image-not-allowed"
+    """The profile does not offer this image, nor may the user name it (400)."""
+
     TOO_LARGE = "too-large"
     """No place has that many cores or that much memory (400)."""
 
@@ -29,11 +32,20 @@ class Reason(StrEnum):
     GPU_BUSY = "gpu-busy"
     """All graphics processors are reserved (409)."""
 
+    GPU_WAITING = "gpu-waiting"
+    """The server waited in the queue for graphics processors until its time was over (409)."""
+
+    QUEUE_FULL = "queue-full"
+    """The queue for graphics processors is full (409)."""
+
     USER_LIMIT = "user-limit"
-    """The user already runs as many servers of this profile as allowed (409)."""
+    """The user already runs as many servers, or holds as much, as allowed (409)."""
+
+    GROUP_LIMIT = "group-limit"
+    """The members of a group hold as much as they may together (409)."""
 
     TOTAL_LIMIT = "total-limit"
-    """As many servers of this profile run as allowed (409)."""
+    """As many servers run as allowed, or they hold as much as they may together (409)."""
 
     CLUSTER_AWAY = "cluster-away"
     """The cluster's API server does not answer (503)."""

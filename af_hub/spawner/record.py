@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from af_hub.spawner.plan import NVIDIA
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from af_hub.spawner.plan import Plan
+
+_TUPLES = ("cores", "gpus", "groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,10 @@ class Record:
         Identifiers of its graphics processors.
     process
         Mark of its first process (`af_hub.spawner.processes.start_mark`); empty before the start.
+    groups
+        Groups of the user for which it counts.
+    cpu, ram, gpu, gpu_product, gpu_resource
+        What it was granted; see `af_hub.spawner.site.Running`.
     """
 
     server: str
@@ -38,6 +48,35 @@ class Record:
     cores: tuple[int, ...]
     gpus: tuple[str, ...]
     process: str = ""
+    groups: tuple[str, ...] = ()
+    cpu: int = 0
+    ram: int = 0
+    gpu: int = 0
+    gpu_product: str | None = None
+    gpu_resource: str = NVIDIA
+
+    @classmethod
+    def of(cls, plan: Plan, **given: Any) -> Record:
+        """Remember what a plan grants.
+
+        Parameters
+        ----------
+        plan
+            The plan.
+        **given
+            The other fields.
+        """
+        return cls(
+            profile=plan.profile,
+            lifetime=int(plan.max_lifetime or 0),
+            groups=plan.groups,
+            cpu=plan.cpu,
+            ram=plan.ram,
+            gpu=plan.gpu,
+            gpu_product=plan.gpu_product,
+            gpu_resource=plan.gpu_resource,
+            **given,
+        )
 
     @property
     def expires_at(self) -> int | None:
@@ -46,9 +85,9 @@ class Record:
 
     def to_state(self) -> dict[str, Any]:
         """Return it as JSON, for the hub's database."""
-        return asdict(self) | {"cores": list(self.cores), "gpus": list(self.gpus)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _TUPLES}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Record:
         """Read what `to_state` returned."""
-        return cls(**{**state, "cores": tuple(state["cores"]), "gpus": tuple(state["gpus"])})
+        return cls(**{**state, **{name: tuple(state.get(name, ())) for name in _TUPLES}})

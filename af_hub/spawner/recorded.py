@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from af_hub.spawner.profiled import ProfiledSpawner
 from af_hub.spawner.record import Record
 from af_hub.spawner.reservations import Reservation
-from af_hub.spawner.site import Usage
 
 if TYPE_CHECKING:
-    from af_hub.spawner.policy import Plan
+    from af_hub.spawner.plan import Plan
     from af_hub.spawner.reservations import Book
+    from af_hub.spawner.site import Usage
 
 
 class RecordedSpawner(ProfiledSpawner):
@@ -41,11 +41,8 @@ class RecordedSpawner(ProfiledSpawner):
         return f"{self.user.name}/{self.name}"
 
     def usage(self) -> Usage:
-        """Count running servers per profile, without this one."""
-        return Usage(
-            mine=self.book.counts(self.user.name, without=self.key),
-            total=self.book.counts(without=self.key),
-        )
+        """Say what runs, without this server."""
+        return self.book.usage(self.user.name, without=self.key)
 
     async def tell_plan(self, plan: Plan) -> None:
         """Call the administrator's hook with what was granted."""
@@ -73,8 +70,8 @@ class RecordedSpawner(ProfiledSpawner):
         super().load_state(state)  # type: ignore[misc]  # JupyterHub's
         if "af" in state:
             ours = self.record = Record.from_state(state["af"])
-            self.book.entries[self.key] = Reservation(
-                ours.profile, self.user.name, ours.cores, ours.gpus
+            self.book.entries[self.key] = Reservation.of(
+                ours, self.user.name, cores=ours.cores, gpus=ours.gpus
             )
 
     def clear_state(self) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from af_hub.spawner.site import GpuModel, Site
+from af_hub.spawner.plan import NVIDIA
+from af_hub.spawner.site import GpuModel, Running, Site, Usage
 
 if TYPE_CHECKING:
+    from af_hub.spawner.plan import Plan
+    from af_hub.spawner.record import Record
     from af_hub.spawner.resources import GpuDevice, Machine
 
 
@@ -30,12 +33,61 @@ class Reservation:
         Numbers of the cores it runs on; others may run there, too.
     gpus
         Identifiers of its devices; nobody else has them.
+    groups
+        Groups of the user for which it counts.
+    cpu, ram, gpu, gpu_product, gpu_resource
+        What it was granted; see `Running`.
     """
 
     profile: str
     user: str
     cores: tuple[int, ...] = ()
     gpus: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    cpu: int = 0
+    ram: int = 0
+    gpu: int = 0
+    gpu_product: str | None = None
+    gpu_resource: str = NVIDIA
+
+    @classmethod
+    def of(cls, holder: Plan | Record, user: str, **given: tuple[Any, ...]) -> Reservation:
+        """Write down what a plan grants, or what a restarted hub remembers of it.
+
+        Parameters
+        ----------
+        holder
+            Plan or record.
+        user
+            Name of the user.
+        **given
+            ``cores`` and ``gpus`` that were chosen on this machine.
+        """
+        return cls(
+            profile=holder.profile,
+            user=user,
+            groups=holder.groups,
+            cpu=holder.cpu,
+            ram=holder.ram,
+            gpu=holder.gpu,
+            gpu_product=holder.gpu_product,
+            gpu_resource=holder.gpu_resource,
+            **given,
+        )
+
+    def running(self, key: str) -> Running:
+        """Say it as the policy counts it."""
+        return Running(
+            key=key,
+            user=self.user,
+            groups=self.groups,
+            profile=self.profile,
+            cpu=self.cpu,
+            ram=self.ram,
+            gpu=self.gpu,
+            gpu_product=self.gpu_product,
+            gpu_resource=self.gpu_resource,
+        )
 
 
 @dataclass(slots=True)
@@ -60,27 +112,20 @@ class Book:
             gpus=tuple(_count(product, machine.gpus, taken) for product in products),
         )
 
-    def counts(self, user: str | None = None, *, without: str = "") -> dict[str, int]:
-        """Count running servers per profile, of one user or of all."""
-        return dict(
-            Counter(
-                entry.profile
-                for key, entry in self.entries.items()
-                if key != without and user in {None, entry.user}
-            )
-        )
+    def usage(self, user: str, *, without: str = "") -> Usage:
+        """Say what runs, for the policy.
 
-    def reserve(
-        self,
-        key: str,
-        machine: Machine,
-        *,
-        profile: str,
-        user: str,
-        cores: int,
-        gpus: int,
-        product: str | None,
-    ) -> Reservation:
+        Parameters
+        ----------
+        user
+            Name of the user who asks.
+        without
+            Key of a server to leave out.
+        """
+        running = (entry.running(key) for key, entry in self.entries.items() if key != without)
+        return Usage(tuple(running), user)
+
+    def reserve(self, key: str, machine: Machine, plan: Plan, user: str) -> Reservation:
         """Write down what a server gets: the least used cores, and free devices.
 
         Parameters
@@ -89,12 +134,10 @@ class Book:
             The server's key; what it held before is given back.
         machine
             What there is.
-        profile, user
-            Names, for counting.
-        cores, gpus
-            How many; the policy has checked that there are as many.
-        product
-            Model of the devices; None takes any.
+        plan
+            What was granted; the policy has checked that there is as much.
+        user
+            Name of the user, for counting.
 
         Returns
         -------
@@ -103,14 +146,16 @@ class Book:
         """
         self.release(key)
         load = Counter(core for entry in self.entries.values() for core in entry.cores)
-        chosen = sorted(machine.cores, key=lambda core: (load[core], core))[:cores]
+        chosen = sorted(machine.cores, key=lambda core: (load[core], core))[: plan.cpu]
         taken = self._taken_gpus("")
         free = [
             gpu.identifier
             for gpu in machine.gpus
-            if gpu.identifier not in taken and product in {None, gpu.product}
+            if gpu.identifier not in taken and plan.gpu_product in {None, gpu.product}
         ]
-        entry = Reservation(profile, user, tuple(sorted(chosen)), tuple(free[:gpus]))
+        entry = Reservation.of(
+            plan, user, cores=tuple(sorted(chosen)), gpus=tuple(free[: plan.gpu])
+        )
         self.entries[key] = entry
         return entry
 

@@ -34,3 +34,35 @@ def duration_in_words(seconds: float) -> str:
         if count:
             parts.append(f"{count} {name}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def count_in_words(count: int, one: str, many: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> count_in_words(1, "core", "cores"), count_in_words(2, "core", "cores")
+    ('1 core', '2 cores')
+    """
+    return f"{count} {one if count == 1 else many}"
+
+
+def amount_in_words(what: str, amount: int) -> str:
+    """Write an amount of what limits count.
+
+    Parameters
+    ----------
+    what
+        ``servers``, ``gpus``, ``cpu`` or ``ram``.
+    amount
+        How much.
+
+    Examples
+    --------
+    >>> amount_in_words("gpus", 1), amount_in_words("ram", 4 * 1024**3)
+    ('1 GPU', '4 GiB of memory')
+    """
+    if what == "ram":
+        return f"{size_in_words(amount)} of memory"
+    names = {"servers": ("server", "servers"), "gpus": ("GPU", "GPUs"), "cpu": ("core", "cores")}
+    return count_in_words(amount, *names[what])

@@ -21,7 +21,7 @@ from kubernetes_asyncio.client import ApiClient
 from traitlets.config.loader import PyFileConfigLoader
 
 from af_hub.spawner.kube import KubeSpawner
-from af_hub.spawner.policy import Plan
+from af_hub.spawner.plan import Plan
 
 if TYPE_CHECKING:
     from traitlets.config import Config

@@ -7,7 +7,7 @@ import pytest
 from af_hub.facility.profiles import Profile
 from af_hub.spawner.catalogue import visible
 from af_hub.spawner.form import compose, render
-from af_hub.spawner.site import Site, Usage
+from af_hub.spawner.site import Running, Site, Usage
 from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
 
 MEMBER = visible(CATALOGUE, {"/cms/uscms"})
@@ -38,7 +38,7 @@ def test_default_and_a_notice_are_shown_when_the_last_choice_is_gone(saved: obje
 
 
 def test_reasons_are_shown_when_something_is_not_available() -> None:
-    page = compose(MEMBER, Usage(mine={"large": 1}), SITE, {})
+    page = compose(MEMBER, Usage((Running("me/", "me", profile="large"),), "me"), SITE, {})
     html = render(page, remarks=("Not isolated.",), support="")
     assert "You already run 1 of 1 servers" in html
     assert "GPUs: 1 of 2 free" in html
@@ -53,7 +53,7 @@ def test_another_profile_is_selected_when_the_default_cannot_start() -> None:
     page = compose(MEMBER, NOBODY, Site(cores=16, memory=GIB), {})
     assert chosen(page.cards) == []
     big = Profile.model_validate({"name": "big", "title": "Big", "cpu": 99, "default": True})
-    assert chosen(compose((big, *MEMBER), NOBODY, SITE, {}).cards) == ["small"]
+    assert chosen(compose((*visible([big], ()), *MEMBER), NOBODY, SITE, {}).cards) == ["small"]
 
 
 def test_restricted_profile_is_absent_when_the_group_is_missing() -> None:
@@ -72,7 +72,7 @@ def test_help_is_offered_when_no_profile_is_open() -> None:
 def test_texts_are_escaped_and_not_formatted_when_they_look_like_code() -> None:
     title = "<script>alert(1)</script> {user.__class__} {{ 7*7 }} %s"
     evil = Profile.model_validate({"name": "evil", "title": title, "description": title})
-    html = render(compose((evil,), NOBODY, SITE, {}), remarks=(title,), support="")
+    html = render(compose(visible([evil], ()), NOBODY, SITE, {}), remarks=(title,), support="")
     assert "<script>alert" not in html
     assert html.count("{user.__class__} {{ 7*7 }} %s") == 3
 

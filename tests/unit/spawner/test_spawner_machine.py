@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from af_hub.spawner.folders import Folders, copy_examples, folder_name
+from af_hub.spawner.plan import Plan
 from af_hub.spawner.processes import kill_marked, start_mark
 from af_hub.spawner.reservations import Book
 from af_hub.spawner.resources import GpuDevice, Machine, look_at_machine, read_gpu_table
@@ -27,7 +28,8 @@ def reserve(
     book: Book, key: str, cores: int = 1, gpus: int = 0, product: str | None = None
 ) -> None:
     user = key.partition("/")[0]
-    book.reserve(key, MACHINE, profile="p", user=user, cores=cores, gpus=gpus, product=product)
+    plan = Plan("p", "P", cores, 2**30, gpus, product, (), None)
+    book.reserve(key, MACHINE, plan, user)
 
 
 @given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
@@ -67,9 +69,10 @@ def test_least_used_cores_are_given_when_some_are_busy() -> None:
     reserve(book, "alice/", cores=2)
     reserve(book, "bob/", cores=2)
     assert [entry.cores for entry in book.entries.values()] == [(0, 1), (2, 3)]
-    assert book.counts() == {"p": 2}
-    assert book.counts("alice") == {"p": 1}
-    assert book.counts("alice", without="alice/") == {}
+    usage = book.usage("alice")
+    assert [(each.user, each.cpu) for each in usage.running] == [("alice", 2), ("bob", 2)]
+    assert [each.key for each in usage.select(mine=True)] == ["alice/"]
+    assert [each.key for each in book.usage("alice", without="alice/").running] == ["bob/"]
 
 
 def test_examples_are_copied_when_new_and_kept_when_changed(tmp_path: Path) -> None:

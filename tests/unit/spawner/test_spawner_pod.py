@@ -15,10 +15,12 @@ from jupyterhub.user import User
 from kubernetes_asyncio.client import ApiClient
 
 from af_hub.facility.profiles import Profile
+from af_hub.spawner.catalogue import visible
 from af_hub.spawner.kube import KubeSpawner
 from af_hub.spawner.options import read_options
+from af_hub.spawner.plan import Plan
 from af_hub.spawner.pod import claim_name, literal
-from af_hub.spawner.policy import Plan, decide
+from af_hub.spawner.policy import decide
 from af_hub.spawner.site import Site, Usage
 
 if TYPE_CHECKING:
@@ -209,4 +211,4 @@ async def test_names_of_pods_and_volumes_never_collide(monkeypatch: pytest.Monke
 def test_gpus_are_granted_when_nobody_has_counted_them() -> None:
     profile = Profile.model_validate({"name": "gpu", "title": "GPU", "gpu": {"counts": [0, 4]}})
     options = read_options({"profile": "gpu", "gpu": 4})
-    assert decide({"/cms"}, [profile], Usage(), Site(gpus=None), options).gpu == 4
+    assert decide(visible([profile], {"/cms"}), Usage(), Site(gpus=None), options).gpu == 4

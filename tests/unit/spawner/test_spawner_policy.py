@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -16,14 +16,17 @@ from af_hub.spawner.options import (
     options_from_query,
     read_options,
 )
-from af_hub.spawner.policy import Plan, decide
+from af_hub.spawner.policy import decide
 from af_hub.spawner.reasons import Reason
-from af_hub.spawner.site import Site, Usage
+from af_hub.spawner.site import Running, Site, Usage
 from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
+
+if TYPE_CHECKING:
+    from af_hub.spawner.plan import Plan
 
 
 def ask(groups: set[str], raw: object, usage: Usage = NOBODY, site: Site = SITE) -> Plan:
-    return decide(groups, CATALOGUE, usage, site, read_options(raw))
+    return decide(visible(CATALOGUE, groups), usage, site, read_options(raw))
 
 
 def reason(groups: set[str], raw: object, usage: Usage = NOBODY, site: Site = SITE) -> str:
@@ -94,18 +97,23 @@ def test_denied_group_wins_when_another_group_is_allowed() -> None:
 
 def test_limits_are_kept_when_servers_run() -> None:
     raw = {"profile": "large"}
-    assert reason(set(), raw, Usage(mine={"large": 1})) == Reason.USER_LIMIT
-    assert reason(set(), raw, Usage(total={"large": 3})) == Reason.TOTAL_LIMIT
-    assert ask(set(), raw, Usage(mine={"small": 9}, total={"large": 2})).profile == "large"
+
+    def usage(**servers: str) -> Usage:
+        running = (Running(f"{user}/", user, profile=name) for user, name in servers.items())
+        return Usage(tuple(running), "me")
+
+    assert reason(set(), raw, usage(me="large")) == Reason.USER_LIMIT
+    assert reason(set(), raw, usage(a="large", b="large", c="large")) == Reason.TOTAL_LIMIT
+    assert ask(set(), raw, usage(me="small", a="large", b="large")).profile == "large"
 
 
 def test_nothing_starts_when_no_profile_is_open() -> None:
     with pytest.raises(Refusal) as caught:
-        decide({"/cms"}, (), NOBODY, SITE, Options())
+        decide((), NOBODY, SITE, Options())
     assert caught.value.reason == Reason.NO_PROFILE
     assert caught.value.status == 403
     with pytest.raises(Refusal):
-        decide({"/cms"}, CATALOGUE[3:], NOBODY, SITE, Options(profile="admin"))
+        decide(visible(CATALOGUE[3:], {"/cms"}), NOBODY, SITE, Options(profile="admin"))
 
 
 NAMES = st.sampled_from(["small", "large", "gpu", "admin", "none", "small\n", "", "../gpu"])
@@ -143,9 +151,9 @@ def check_within(groups: set[str], plan: Plan) -> None:
         assert "/cms/uscms" in groups
         assert not any(group.startswith("/cms/banned/") for group in groups)
     assert profile.name != "admin"
-    assert plan.cpu in profile.cpu.choices
+    assert plan.cpu in [each.value for each in profile.cpu.choices]
     assert plan.cpu <= 16
-    assert plan.ram in profile.ram.choices
+    assert plan.ram in [each.value for each in profile.ram.choices]
     assert plan.gpu <= (1 if profile.name == "gpu" else 0)
 
 
