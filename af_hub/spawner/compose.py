@@ -124,7 +124,8 @@ def _free(offer: Offer, site: Site) -> Free | None:
     if offer.gpu is None:
         return None
     stock = site.gpu_stock(offer.gpu_product, offer.gpu_resource)
-    if stock is None:
+    if stock is None or stock.total == 0:
+        # that there is none at all is the card's reason
         return None
     name = offer.gpu_product or device_in_words(offer.gpu_resource)
     return Free(stock.free, stock.total, f"{name}: {stock.free} of {stock.total} free")

@@ -15,7 +15,7 @@ from tornado.iostream import StreamClosedError
 from af_hub.spawner.form import part
 from af_hub.spawner.live import state_of
 from af_hub.spawner.news import News
-from af_hub.spawner.profiled import ProfiledSpawner
+from af_hub.spawner.recorded import RecordedSpawner
 
 if TYPE_CHECKING:
     from af_hub.spawner.overview import Overview
@@ -61,16 +61,16 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
                 raise web.HTTPError(429, "Too many of your pages are open.")
             await self._stream(spawner)
 
-    def _spawner(self, user_name: str, server_name: str) -> ProfiledSpawner:
+    def _spawner(self, user_name: str, server_name: str) -> RecordedSpawner:
         user = self.find_user(user_name)
         if user is None or (server_name and server_name not in user.orm_user.orm_spawners):
             raise web.HTTPError(404, "There is no such user or server.")
         spawner = user.spawners[server_name] if server_name else user.spawner
-        if not isinstance(spawner, ProfiledSpawner):
+        if not isinstance(spawner, RecordedSpawner):
             raise web.HTTPError(404, "Servers of this hub have no profiles.")
         return spawner
 
-    async def _stream(self, spawner: ProfiledSpawner) -> None:
+    async def _stream(self, spawner: RecordedSpawner) -> None:
         news = _news(self, spawner)
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
@@ -123,7 +123,7 @@ class _Administrators:
         for scope in ("admin-ui", "list:users"):
             if self.parsed_scopes.get(scope) is not Scope.ALL:
                 raise web.HTTPError(403, "This is for administrators of the facility.")
-        if not isinstance(getattr(self.current_user, "spawner", None), ProfiledSpawner):
+        if not isinstance(getattr(self.current_user, "spawner", None), RecordedSpawner):
             raise web.HTTPError(404, "Servers of this hub have no profiles.")
         return self.current_user
 
@@ -173,7 +173,7 @@ ROUTES: Final = (
 authenticator; below ``/hub``."""
 
 
-def _news(handler: Any, spawner: ProfiledSpawner) -> News:
+def _news(handler: Any, spawner: RecordedSpawner) -> News:
     """Find the hub's one round of looks."""
     found: News | None = handler.settings.get("af_news")
     if found is None:

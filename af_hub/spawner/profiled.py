@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +13,7 @@ from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
 from af_hub.spawner import form, policy
 from af_hub.spawner.catalogue import visible
+from af_hub.spawner.compose import compose
 from af_hub.spawner.options import options_from_fields, options_from_query, read_options
 from af_hub.spawner.refusals import request_refused, start_refused
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from af_hub.spawner.offers import Offer
+    from af_hub.spawner.page import Page
     from af_hub.spawner.plan import Plan
     from af_hub.spawner.site import Site, Usage
 
@@ -37,6 +38,7 @@ class ProfiledSpawner(LoggingConfigurable):
 
     # what it uses of JupyterHub's Spawner, which is untyped
     user: Any
+    name: Any
     orm_spawner: Any
     user_options: Any
 
@@ -222,10 +224,30 @@ class ProfiledSpawner(LoggingConfigurable):
         except Refusal as refusal:
             raise request_refused(self, refusal) from None
 
+    async def page(self, offered: Sequence[Offer] | None = None) -> Page:
+        """Decide what stands on the spawn page now.
+
+        Parameters
+        ----------
+        offered
+            What the user may have, if somebody has just asked.
+
+        Returns
+        -------
+        Page
+            The page.
+        """
+        if offered is None:
+            offered = await self.offers(await self.groups())
+        saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
+        return compose(offered, self.usage(), await self.look_at_site(), saved)
+
     async def _render_form(self) -> str:
         """Render the page's cards for this user."""
-        groups, site = await asyncio.gather(self.groups(), self.look_at_site())
-        offered = await self.offers(groups)
-        saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
-        page = form.compose(offered, self.usage(), site, saved)
-        return form.render(page, remarks=self.remarks(), support=self.support_link)
+        return form.render(
+            await self.page(),
+            remarks=self.remarks(),
+            support=self.support_link,
+            user=self.user.name,
+            server=self.name,
+        )

@@ -166,8 +166,9 @@
       say(part("said"), news.blocked || `${card.querySelector(".af-title").textContent} can be started now.`);
     }
     const free = part("free", card);
+    if (!news.free) free.hidden = true;
+    if (news.free) free.hidden = false;
     if (news.free && free.querySelector("[data-text]").textContent !== news.free.text) {
-      free.hidden = false;
       free.dataset.free = news.free.free;
       say(free, news.free.text);
       const gauge = free.querySelector(".af-gauge");
@@ -278,9 +279,18 @@
       heard();
     });
     stream.addEventListener("still", heard);
+    stream.addEventListener("again", watch);
     stream.addEventListener("error", again);
   };
   document.addEventListener("visibilitychange", watch);
+
+  // what the hub writes above its form after a refused start
+  const refused = document.querySelector(".spawn-error-msg");
+  if (refused) {
+    say(refused, refused.textContent.trim().replace(/^Error:\s*/, ""));
+    refused.classList.replace("alert-danger", "alert-warning");
+    refused.setAttribute("role", "alert");
+  }
 
   for (const card of cards) card.dataset.blocked = radio(card).disabled ? part("reason", card).textContent.trim() : "";
   nameOwn();
