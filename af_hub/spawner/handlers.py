@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -30,7 +31,10 @@ _USAGE: Final = "af-usage.html"
 class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
     """What a user may start now, and a stream of it for the spawn page."""
 
-    _gone = False
+    def initialize(self) -> None:
+        """Begin."""
+        super().initialize()
+        self._gone = asyncio.Event()
 
     async def get(self) -> None:
         """Describe the profiles as `af_hub.spawner.live.state_of` does.
@@ -76,21 +80,32 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
         self.set_header("X-Accel-Buffering", "no")
         offered = await spawner.offers(await spawner.groups())
         until, told = time.monotonic() + _LONGEST, ""
-        while not self._gone and time.monotonic() < until:
+        while not self._gone.is_set() and time.monotonic() < until:
             # before the answer is composed, so that no change is missed
             version, begun = news.version, time.monotonic()
             state = json.dumps(state_of(await spawner.page(offered)))
             news.took(time.monotonic() - begun)
             await self._say("" if state == told else f"data: {state}\n\n")
             told = state
-            while not await news.change(version, _KEEPALIVE):
-                if self._gone or time.monotonic() > until:
+            while not await self._changed(news, version):
+                if self._gone.is_set() or time.monotonic() > until:
                     break
                 await self._say("event: still\ndata:\n\n")
         await self._say("event: again\ndata:\n\n")
 
+    async def _changed(self, news: News, version: int) -> bool:
+        """Wait for a change, for a while or until the page is gone."""
+        change = asyncio.ensure_future(news.change(version, _KEEPALIVE))
+        gone = asyncio.ensure_future(self._gone.wait())
+        await asyncio.wait({change, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not change.done():
+            change.cancel()
+            return False
+        return change.result()
+
     async def _say(self, text: str) -> None:
-        if self._gone or not text:
+        if self._gone.is_set() or not text:
             return
         try:
             self.write(text)
@@ -100,7 +115,7 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
 
     def on_connection_close(self) -> None:
         """Notice that the page is gone."""
-        self._gone = True
+        self._gone.set()
         super().on_connection_close()
 
 
