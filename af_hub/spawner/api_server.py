@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from http import HTTPStatus
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-from kubernetes_asyncio.client import ApiException
 from kubespawner.spawner import EventReflector, PodReflector
-from traitlets import Float, default
+from traitlets import Float
 from traitlets.config import LoggingConfigurable
 
 from af_hub.errors import Refusal
+from af_hub.spawner.events import EventBook
+from af_hub.spawner.follow import Follower, object_key
 from af_hub.spawner.reasons import Reason
 
-FAILURES: Final = (aiohttp.ClientError, ApiException, OSError, TimeoutError)
-"""What comes out of a request that did not succeed."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
+    from kubernetes_asyncio.client import ApiException
 
-def is_away(error: BaseException) -> bool:
-    """Tell whether the API server did not answer, as opposed to saying no."""
-    if isinstance(error, ApiException):
-        status = error.status or 0
-        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
-    return isinstance(error, FAILURES)
+    from af_hub.spawner.follow import Copy
 
 
 def away_refusal() -> Refusal:
@@ -53,24 +48,28 @@ def lost_refusal(pod: Any) -> Refusal:
 
 
 class _Lasting(LoggingConfigurable):
-    """Mixin for reflectors: be right again soon after the API server is.
-
-    KubeSpawner's waits ever longer and gives up after some 51 s; then a pod that was deleted runs
-    for ever in the hub's eyes, and no start succeeds (kubespawner#938, open).
-    """
+    """Mixin for reflectors: be right again soon after the API server is."""
 
     # what it uses of KubeSpawner's reflector, which is untyped
+    api: Any
+    field_selector: Any
     first_load_future: Any
     kind: Any
+    label_selector: Any
+    list_method_name: Any
+    namespace: Any
+    omit_namespace: Any
 
     retry_after = Float(1.0, help="Seconds between two questions to a server that does not answer.")
 
-    @default("request_timeout")
-    def _default_request_timeout(self) -> int:
-        """Notice a stalled watch: the server itself ends each one after `timeout_seconds`, 10."""
-        return 20
+    _only_new = False
+    _follower: Follower | None = None
 
-    async def _list_and_update(self, resource_version: str | None = None) -> str:
+    def _copy(self) -> Copy:
+        """Give what keeps the objects."""
+        raise NotImplementedError
+
+    async def _list_and_update(self, _resource_version: str | None = None) -> None:
         """Read everything; ask again until the server answers.
 
         Raises
@@ -78,27 +77,82 @@ class _Lasting(LoggingConfigurable):
         ApiException
             At the first time only: the hub may not read this.
         """
-        told = False
-        while True:
-            try:
-                version: str = await super()._list_and_update(resource_version)  # type: ignore[misc]
-            except FAILURES as error:
-                if not is_away(error) and not self.first_load_future.done():
-                    raise
-                if not told:
-                    self.log.warning("No answer about %s, asking again: %r", self.kind, error)
-                told, resource_version = True, "0"
-                await asyncio.sleep(self.retry_after)
-            else:
-                return version
+        await self._following().read()
+        if not self.first_load_future.done():
+            self.first_load_future.set_result(None)
+
+    async def _watch_and_update(self) -> None:
+        """Take every change, for ever."""
+        await self._following().follow()
+
+    def _following(self) -> Follower:
+        if self._follower is None:
+            where = {} if self.omit_namespace else {"namespace": self.namespace}
+            request = partial(
+                getattr(self.api, self.list_method_name),
+                label_selector=self.label_selector,
+                field_selector=self.field_selector,
+                **where,
+            )
+            self._follower = Follower(
+                request,
+                self._copy(),
+                log=self.log,
+                what=self.kind,
+                only_new=self._only_new,
+                retry_after=self.retry_after,
+            )
+            self._follower.read_before = self.first_load_future.done()
+        return self._follower
 
 
 class LastingPodReflector(_Lasting, PodReflector):  # type: ignore[misc]  # untyped upstream
     """Pods, as the API server last told."""
 
+    def _copy(self) -> Copy:
+        return _Resources(self)
+
 
 class LastingEventReflector(_Lasting, EventReflector):  # type: ignore[misc]  # untyped upstream
-    """Events, as the API server last told."""
+    """Events of those pods that somebody waits for, from now on.
+
+    KubeSpawner's keeps every event of the namespace and sorts them all for each page that shows a
+    start, once a second (kubespawner#913, open).
+    """
+
+    _only_new = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.book = EventBook()
+
+    def _copy(self) -> Copy:
+        return self.book
+
+
+class _Resources:
+    """Keeps a reflector's objects where KubeSpawner looks for them."""
+
+    def __init__(self, reflector: Any) -> None:
+        self._reflector = reflector
+
+    def replace(self, objects: Iterable[dict[str, Any]]) -> None:
+        """Take all objects as they are now."""
+        self._reflector.resources = {object_key(one): _lean(one) for one in objects}
+
+    def put(self, one: dict[str, Any]) -> None:
+        """Take an object that is new or has changed."""
+        self._reflector.resources[object_key(one)] = _lean(one)
+
+    def remove(self, one: dict[str, Any]) -> None:
+        """Forget an object that is gone."""
+        self._reflector.resources.pop(object_key(one), None)
+
+
+def _lean(one: dict[str, Any]) -> dict[str, Any]:
+    """Leave out who set which field: a third of a pod."""
+    one["metadata"].pop("managedFields", None)
+    return one
 
 
 REFLECTORS: Final = {"pods": LastingPodReflector, "events": LastingEventReflector}

@@ -11,8 +11,8 @@ from traitlets import Float, Unicode, default
 
 from af_hub.errors import Refusal
 from af_hub.spawner import pod
+from af_hub.spawner.gpus.spawner import GpuKubeSpawner
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
-from af_hub.spawner.lasting import LastingKubeSpawner
 from af_hub.spawner.record import Record
 from af_hub.spawner.recorded import RecordedSpawner
 from af_hub.spawner.refusals import start_refused
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from af_hub.spawner.plan import Plan
 
 
-class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
+class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
     """Starts Labs in pods, from the profile catalogue.
 
     The settings of KubeSpawner hold as far as the plan does not set them (image, cores, memory,
@@ -128,8 +128,8 @@ class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
         return 300
 
     async def look_at_site(self) -> Site:
-        """Leave capacity to the cluster's scheduler: what does not fit waits, with a reason."""
-        return Site(gpus=None)
+        """Count devices; the rest is the scheduler's: what does not fit waits, with a reason."""
+        return Site(gpus=await self.gpu_models(), queue=self.gpu_queue)
 
     async def load_user_options(self) -> None:
         """Do nothing: options are read by policy, which KubeSpawner's own reading would bypass."""
@@ -150,10 +150,16 @@ class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
         """
         groups = await self.groups()
         plan = await self.decide(groups)
+        # nothing waits from the decision to what is written down, nor from there to the reservation
         self.book.entries[self.key] = Reservation.of(plan, self.user.name)
+        mark = secrets.token_hex(16)
+        try:
+            await self.admit(plan, mark)
+        except Refusal as refusal:
+            raise start_refused(self, refusal) from None
         await self.tell_plan(plan)
         await self._name_home()
-        self.record = self._apply(plan, groups)
+        self.record = self._apply(plan, groups, mark)
         # a hub that is killed from here on finds the pod again
         self.orm_spawner.state = self.get_state()
         if (session := object_session(self.orm_spawner)) is not None:
@@ -178,10 +184,20 @@ class KubeSpawner(RecordedSpawner, LastingKubeSpawner):
             return 0
         return status
 
-    def _apply(self, plan: Plan, groups: frozenset[str]) -> Record:
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Find the Lab again, and its devices."""
+        super().load_state(state)
+        if self.record is not None:
+            self.remember_gpus(self.record)
+
+    def _apply(self, plan: Plan, groups: frozenset[str], mark: str = "") -> Record:
         """Write the plan into the spawner; each start begins afresh."""
         record = Record.of(
-            plan, server=secrets.token_hex(16), started_at=int(time.time()), cores=(), gpus=()
+            plan,
+            server=mark or secrets.token_hex(16),
+            started_at=int(time.time()),
+            cores=(),
+            gpus=(),
         )
         self._facility_image = self._facility_image or str(self.image)
         self.image = plan.image or self._facility_image

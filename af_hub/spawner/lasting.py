@@ -10,17 +10,13 @@ import kubespawner
 from jupyterhub.utils import exponential_backoff
 from kubernetes_asyncio.client import ApiException
 
-from af_hub.spawner.api_server import (
-    FAILURES,
-    REFLECTORS,
-    away_refusal,
-    is_away,
-    lost_refusal,
-    no_refusal,
-)
+from af_hub.spawner.api_server import REFLECTORS, away_refusal, lost_refusal, no_refusal
+from af_hub.spawner.follow import FAILURES, is_away
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
+
+    from af_hub.spawner.events import Event
 
 _REFUSED_AT_MOST = 5
 """How often, once a second, the cluster may forbid what the hub may do."""
@@ -54,6 +50,9 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
             ``cluster-away``, ``cluster-refused`` or ``pod-lost``.
         """
         self._seen, self._away = False, False
+        if self.events_enabled:
+            await self._start_watching_events()
+            self.event_reflector.book.expect(self._pod_key)
         try:
             address: str = await super().start()
         except TimeoutError:
@@ -113,9 +112,31 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
         return bool(super().is_pod_running(pod))
 
     @property
+    def events(self) -> Sequence[Any]:
+        """Nothing: upstream would sort all there are for each page that shows a start."""
+        return ()
+
+    @property
+    def told(self) -> Sequence[Event]:
+        """What the cluster has told about the pod since its start began, the newest last."""
+        reflector = self.event_reflector
+        return () if reflector is None else reflector.book.of(self._pod_key)
+
+    def clear_state(self) -> None:
+        """Forget the pod, and what was told about it."""
+        if self.event_reflector is not None:
+            self.event_reflector.book.forget(self._pod_key)
+        super().clear_state()
+
+    @property
+    def _pod_key(self) -> str:
+        return f"{self.namespace}/{self.pod_name}"
+
+    @property
     def _pod(self) -> Any:
         """The pod as the API server last told; None: there is none."""
-        return self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}")
+        reflector = self.pod_reflector
+        return None if reflector is None else reflector.pods.get(self._pod_key)
 
     async def _start_reflector(
         self, kind: str, reflector_class: Any, replace: bool = False, **kwargs: Any

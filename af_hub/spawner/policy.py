@@ -223,7 +223,7 @@ def _check_stock(offer: Offer, site: Site, count: int) -> None:
     if count > stock.total:
         have = "There is no" if stock.total == 0 else f"There are only {stock.total} of"
         raise Refusal(Reason.GPU_MISSING, f"{have} {name} here.", status=400)
-    if count > stock.free:
+    if count > stock.free and not site.queue:
         raise Refusal(
             Reason.GPU_BUSY,
             f"{stock.free} of {stock.total} {name} free now. Try again later.",

@@ -45,11 +45,14 @@ class Site:
         Memory of the largest place, in bytes; None if it is not known.
     gpus
         One entry per product and resource; None if nobody has counted.
+    queue
+        Whether a start waits for devices that are not free, in place of a refusal.
     """
 
     cores: int | None = None
     memory: int | None = None
     gpus: tuple[GpuModel, ...] | None = ()
+    queue: bool = False
 
     def gpu_stock(self, product: str | None, resource: str = NVIDIA) -> GpuModel | None:
         """Sum up the devices of a resource and a product, of any product if it is None.

@@ -138,10 +138,10 @@ class Cluster:
         found: list[dict[str, Any]] = self.get("nodes")["items"]
         return next(each for each in found if FAKE not in each["metadata"].get("annotations", {}))
 
-    def fake_gpus(self, number: int) -> None:
+    def fake_gpus(self, number: int, *, resource: str = GPU) -> None:
         """Let the node have so many GPUs, which are none; returns when pods can ask for them."""
-        name, path = self.node_name, "/status/capacity/" + GPU.replace("/", "~1")
-        here = GPU in self.get("node", name)["status"]["capacity"]
+        name, path = self.node_name, "/status/capacity/" + resource.replace("/", "~1")
+        here = resource in self.get("node", name)["status"]["capacity"]
         if number:
             change = [{"op": "add", "path": path, "value": str(number)}]
         elif here:
@@ -155,7 +155,7 @@ class Cluster:
 
         def known() -> bool:
             allocatable = self.get("node", name)["status"]["allocatable"]
-            return int(allocatable.get(GPU, 0)) == number
+            return int(allocatable.get(resource, 0)) == number
 
         self.until(known, "the kubelet does not take the GPUs over")
 

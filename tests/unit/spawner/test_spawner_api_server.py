@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, ApiException, Configuration, CoreV1Api
 
-from af_hub.spawner.api_server import LastingPodReflector, is_away, lost_refusal, no_refusal
+from af_hub.spawner.api_server import LastingPodReflector, lost_refusal, no_refusal
+from af_hub.spawner.follow import is_away
 from af_hub.spawner.reasons import Reason
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Graphics processors of a cluster: counted, reserved, waited for."""

@@ -1,0 +1,242 @@
+"""A hub on this machine whose Labs are pods of the test cluster: for what many users do at once.
+
+The pods are real, admitted, scheduled and started; what runs in them is the tests' probe, which
+waits. One small server on this machine answers in their place, so that JupyterHub takes them for
+Labs: five hundred starts need no five hundred Labs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import web
+from jupyterhub import __version__
+
+from testbed.iam import free_ports
+from testbed.profile_hub import TOKEN, ProfileHub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
+
+    from testbed.kube.cluster import Cluster
+
+_CONFIG = """
+from jupyterhub.auth import DummyAuthenticator
+from jupyterhub.proxy import Proxy
+from af_hub.spawner.kube import KubeSpawner
+
+class NoProxy(Proxy):
+    should_start = False
+    async def add_route(self, routespec, target, data): pass
+    async def delete_route(self, routespec): pass
+    async def get_all_routes(self): return {{}}
+
+class Spawner(KubeSpawner):
+    def _get_pod_url(self, pod): return {stub!r}
+
+c.JupyterHub.authenticator_class = DummyAuthenticator
+c.DummyAuthenticator.allow_all = True
+c.JupyterHub.spawner_class = Spawner
+c.JupyterHub.proxy_class = NoProxy
+c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
+c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
+c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.concurrent_spawn_limit = 0
+c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
+scopes = ["admin:users", "admin:servers", "admin:groups", "read:metrics", "access:servers"]
+c.JupyterHub.load_roles = [{{"name": "tester", "services": ["tester"], "scopes": scopes}}]
+c.Spawner.consecutive_failure_limit = 5
+c.Spawner.poll_interval = 2
+c.KubeSpawner.namespace = {namespace!r}
+c.KubeSpawner.image = {image!r}
+c.KubeSpawner.image_pull_policy = "Never"
+c.KubeSpawner.cmd = ["wait"]
+c.KubeSpawner.reserved_cpu = 0.01
+c.KubeSpawner.reserved_memory = 0.01
+c.KubeSpawner.delete_grace_period = 0
+c.KubeSpawner.profiles = [
+    {{"name": "small", "title": "Small", "cpu": 1, "ram": "128M"}},
+    {{"name": "gpu", "title": "GPU", "cpu": 1, "ram": "128M", "gpu": {{"counts": [1, 2, 4]}},
+      "allowed_groups": ["/**"]}},
+]
+{more}
+"""
+
+
+class KubeHub(ProfileHub):
+    """A hub of `running_kube_hub`."""
+
+    kube: Cluster
+    namespace: str
+
+    async def start(self) -> None:
+        """Start the hub and wait until it answers."""
+        with (self.root / "hub.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "jupyterhub", "--config", str(self.root / "config.py")),
+                cwd=self.root,
+                env={**os.environ, "KUBECONFIG": str(self.kube.kubeconfig)},
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        async with asyncio.timeout(60):
+            while True:
+                assert self.process.returncode is None, self.log()
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.http.get(f"{self.url}/hub/api") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.1)
+
+    async def kill(self) -> None:
+        """Kill the hub as a crash would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+    async def add_users(self, names: Iterable[str], group: str) -> None:
+        """Make users, all of one group."""
+        users = list(names)
+        status, _, _ = await self.api("POST", "/users", {"usernames": users})
+        assert status == 201
+        await self.api("POST", f"/groups/{group.replace('/', '%2F')}", {"users": users})
+
+    async def ask(self, user: str, **options: object) -> tuple[int, str]:
+        """Ask for a server; return the status and the reason of a refusal."""
+        path = f"/users/{user}/server"
+        status, _, reason = await self.api("POST", path, {"user_options": options})
+        return status, reason
+
+    async def settled(self, patience: float = 120) -> dict[str, bool]:
+        """Wait until nothing starts or stops; tell of each server whether it is ready."""
+        async with asyncio.timeout(patience):
+            while True:
+                there = await self.servers()
+                if not any(server["pending"] for server in there.values()):
+                    return {name: server["ready"] for name, server in there.items()}
+                await asyncio.sleep(0.2)
+
+    async def servers(self) -> dict[str, dict[str, object]]:
+        """List the servers that run, start or stop, by user; page by page."""
+        found: dict[str, dict[str, object]] = {}
+        while True:
+            query = f"state=active&limit=200&offset={len(found)}"
+            _, users, _ = await self.api("GET", f"/users?{query}")
+            found |= {user["name"]: user["servers"][""] for user in users if user["servers"]}
+            if len(users) < 200:
+                return found
+
+    async def pods(self) -> list[str]:
+        """List the names of the Labs' pods that are not over."""
+        answer = await asyncio.to_thread(self.kube.get, "pods", "--namespace", self.namespace)
+        return [
+            pod["metadata"]["name"]
+            for pod in answer["items"]
+            if pod["status"]["phase"] not in {"Succeeded", "Failed"}
+        ]
+
+    async def until_ready(self, user: str, patience: float = 60) -> None:
+        """Wait until a user's server is ready."""
+        async with asyncio.timeout(patience):
+            while True:
+                server = (await self.servers()).get(user)
+                if server is not None and server["ready"]:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def progress(self, user: str, word: str, patience: float = 60) -> str:
+        """Read what the progress page tells about a start until it says a word."""
+        headers = {"Authorization": f"token {TOKEN}"}
+        heard = ""
+        async with (
+            asyncio.timeout(patience),
+            self.http.get(
+                f"{self.url}/hub/api/users/{user}/server/progress", headers=headers
+            ) as answer,
+        ):
+            async for line in answer.content:
+                heard += line.decode()
+                if word in heard:
+                    break
+        return heard
+
+    async def first_pod(self) -> None:
+        """Wait until there is a pod."""
+        async with asyncio.timeout(60):
+            while True:
+                if await self.pods():
+                    return
+                await asyncio.sleep(0.05)
+
+    async def refusals(self) -> dict[str, int]:
+        """Count refused starts by reason, as the hub's metrics do."""
+        headers = {"Authorization": f"token {TOKEN}"}
+        async with self.http.get(f"{self.url}/hub/metrics", headers=headers) as answer:
+            text = await answer.text()
+        found = {}
+        for line in text.splitlines():
+            if line.startswith("jupyterhub_server_spawn_duration_seconds_count{"):
+                labels, _, value = line.rpartition(" ")
+                reason = labels.partition('reason="')[2].partition('"')[0]
+                status = labels.partition('status="')[2].partition('"')[0]
+                found[reason or status] = int(float(value))
+        return {name: number for name, number in found.items() if number}
+
+
+@contextlib.asynccontextmanager
+async def _stub() -> AsyncIterator[str]:
+    """Answer in place of all Labs."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(headers={"X-JupyterHub-Version": __version__})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def running_kube_hub(
+    kube: Cluster, namespace: str, root: Path, more: str = ""
+) -> AsyncIterator[KubeHub]:
+    """Run a hub in a folder.
+
+    Parameters
+    ----------
+    kube, namespace
+        Where its pods are.
+    root
+        The folder.
+    more
+        Lines at the end of its configuration.
+    """
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    timeout = aiohttp.ClientTimeout(total=120)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with _stub() as stub, aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+        values = {"root": str(root), "url": url, "token": TOKEN, "stub": stub, "more": more}
+        image = kube.image("probe")
+        text = _CONFIG.format(namespace=namespace, image=image, **values)
+        (root / "config.py").write_text(text)
+        hub = KubeHub(root, url, http)
+        hub.kube, hub.namespace = kube, namespace
+        try:
+            await hub.start()
+            yield hub
+        finally:
+            if hub.process is not None and hub.process.returncode is None:
+                await hub.kill()
