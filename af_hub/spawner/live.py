@@ -22,7 +22,7 @@ def state_of(page: Page) -> dict[str, Any]:
     dict
         ``profiles``: a list of ``name``, ``blocked`` (why it cannot be started; empty if it can),
         ``free`` (``free``, ``total``, ``text``, or null) and ``choices`` (key to ``blocked``, values
-        that cannot be chosen, ``why``, and for a slider ``most`` and ``most_shown``); ``usage``: a list of ``title`` and ``meters`` (``what``,
+        that cannot be chosen, ``why``, ``notes`` on values, and for a slider ``most`` and ``most_shown``); ``usage``: a list of ``title`` and ``meters`` (``what``,
         ``text``, ``part`` of the limit or null, ``full``).
     """
     return {
@@ -53,6 +53,7 @@ def _choice(control: Control) -> dict[str, Any]:
     return {
         "blocked": list(control.blocked),
         "why": control.why,
+        "notes": {item.value: item.note for item in control.items if item.note},
         "most": None if scale is None else scale.most,
         "most_shown": "" if scale is None else scale.most_shown,
     }

@@ -21,8 +21,8 @@ from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import default
 
 from af_hub.spawner.folders import copy_examples
+from af_hub.spawner.gpus.pool import Holder
 from af_hub.spawner.lab_environment import LabFacts, device_variables, lab_variables
-from af_hub.spawner.overview import Holder
 from af_hub.spawner.places import Places
 from af_hub.spawner.plan import NVIDIA
 from af_hub.spawner.processes import kill_marked, start_mark

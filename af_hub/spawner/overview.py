@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from af_hub.facility.limits import Limit
+    from af_hub.spawner.gpus.pool import Holder
     from af_hub.spawner.page import Meter
     from af_hub.spawner.site import Running, Site
     from af_hub.spawner.tally import Refused
@@ -40,26 +41,6 @@ MEANINGS = {
     "pod-lost": "The pod was lost before the server was up",
 }
 """Reasons in a few words; one that is missing here is shown by its name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Devices that somebody has.
-
-    Parameters
-    ----------
-    product, resource
-        What they are; the product is empty while nobody knows.
-    owner
-        Name of the user, or of what runs beside the hub.
-    number
-        How many.
-    """
-
-    product: str
-    resource: str
-    owner: str
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +184,7 @@ def _groups(running: Sequence[Running], limits: Sequence[Limit]) -> tuple[GroupU
     for name in names:
         theirs = [each for each in running if name in each.groups]
         mine = [each for each in per_group if select([name], each.groups)]
-        found.append(
-            GroupUse(name, len({each.user for each in theirs}), _meters(theirs, mine))
-        )
+        found.append(GroupUse(name, len({each.user for each in theirs}), _meters(theirs, mine)))
     outside = [each for each in running if not each.groups]
     if outside:
         users = len({each.user for each in outside})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from af_hub.errors import Refusal
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from af_hub.spawner.offers import Amounts, Offer, OfferedOption
     from af_hub.spawner.options import Options
     from af_hub.spawner.page import Kind
-    from af_hub.spawner.site import Site, Usage
+    from af_hub.spawner.site import GpuModel, Site, Usage
 
     What = Literal["cpu", "ram", "gpus"]
     Barrier = Callable[[int], str]
@@ -52,7 +53,7 @@ def questions(offer: Offer, usage: Usage, site: Site, last: Options) -> Iterator
     if offer.ram is not None:
         yield _memory(offer.ram, last.ram, _barrier(offer, usage, "ram", site.memory))
     if offer.gpu is not None:
-        yield _devices(offer, usage, site, last.gpu)
+        yield _devices(offer, offer.gpu, usage, site, last.gpu)
     if offer.images or offer.own_image:
         yield _images(offer, last.image)
     asked = dict(last.options)
@@ -91,19 +92,31 @@ def _memory(amounts: Amounts, last: int | None, barrier: Barrier) -> Control:
     return _picked("ram", "Memory", "ram", items, _span(amounts.values, size_in_words))
 
 
-def _devices(offer: Offer, usage: Usage, site: Site, last: int | None) -> Control:
-    assert offer.gpu is not None
+def _devices(offer: Offer, counts: Amounts, usage: Usage, site: Site, last: int | None) -> Control:
     quota = _barrier(offer, usage, "gpus", None)
 
     def barrier(count: int) -> str:
         refusal = policy.gpu_hindrance(offer, site, count)
         return refusal.message if refusal else quota(count)
 
-    items = _items(offer.gpu, last, barrier, lambda n: str(n) if n else "none", devices_in_words)
-    most = max(offer.gpu.values)
-    few = len(offer.gpu.values) == 1
+    stock = site.gpu_stock(offer.gpu_product, offer.gpu_resource) if site.queue else None
+    items = tuple(
+        replace(item, note=_wait(stock, int(item.value)))
+        for item in _items(
+            counts, last, barrier, lambda n: str(n) if n else "none", devices_in_words
+        )
+    )
+    most = max(counts.values)
+    few = len(counts.values) == 1
     span = devices_in_words(most) if few else f"up to {devices_in_words(most)}"
     return _picked("gpu", "GPUs", "gpu", items, span)
+
+
+def _wait(stock: GpuModel | None, count: int) -> str:
+    """Say that a start would wait, where there is a queue."""
+    if stock is None or not stock.free < count <= stock.total:
+        return ""
+    return f"{stock.free} of {stock.total} free now: your server would wait in line."
 
 
 def _images(offer: Offer, last: str | None) -> Control:

@@ -7,7 +7,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from af_hub.spawner.overview import Holder, survey
+from af_hub.spawner.gpus.pool import Holder
+from af_hub.spawner.overview import survey
 from af_hub.spawner.profiled import ProfiledSpawner
 from af_hub.spawner.record import Record
 from af_hub.spawner.reservations import Reservation

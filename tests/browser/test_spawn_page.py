@@ -280,7 +280,9 @@ def test_every_text_can_be_read_in_the_hubs_theme(
     shoot(seen.page, f"spawn-{user}-{scheme}")
 
 
-def test_page_fits_a_phone_and_start_is_always_in_reach(at: Any, page_hub: PageHub, shoot: Any) -> None:
+def test_page_fits_a_phone_and_start_is_always_in_reach(
+    at: Any, page_hub: PageHub, shoot: Any
+) -> None:
     page_hub.take("user1", profile="gpu", gpu=4)
     seen = at("alice", **PHONE)
     seen.choose("gpu")

@@ -181,13 +181,15 @@
     }
     for (const [key, choice] of Object.entries(news.choices)) showChoice(card, key, choice);
   };
-  const showChoice = (card, key, { why, blocked, most, most_shown }) => {
+  const showChoice = (card, key, { why, blocked, notes, most, most_shown }) => {
     const control = [...card.querySelectorAll(".af-control")].find((each) => each.dataset.control === key);
     if (!control) return;
     say(control.querySelector("[data-why]"), why);
     for (const item of control.querySelectorAll("input[type=radio], option:not([data-own])")) {
       item.disabled = blocked.includes(item.value);
+      item.dataset.note = notes[item.value] ?? "";
     }
+    note(control);
     const range = control.querySelector("input[type=range]");
     if (range && most !== null && range.max !== String(most)) {
       range.max = most;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,6 +161,16 @@ def test_number_of_gpus_falls_back_when_as_many_are_not_free() -> None:
     page = compose(MEMBER, NOBODY, SITE, {"profile": "gpu", "gpu": 2})
     assert selected(page.cards[2], "gpu") == ["1"]
     assert control(page.cards[2], "gpu").blocked == ("2",)
+
+
+def test_wait_is_announced_when_there_is_a_queue() -> None:
+    page = compose(MEMBER, NOBODY, replace(SITE, queue=True), {"profile": "gpu", "gpu": 2})
+    assert selected(page.cards[2], "gpu") == ["2"]
+    assert control(page.cards[2], "gpu").blocked == ()
+    words = "1 of 2 free now: your server would wait in line."
+    assert control(page.cards[2], "gpu").note == words
+    assert words in render(page, remarks=(), support="")
+    assert state_of(page)["profiles"][2]["choices"]["gpu"]["notes"] == {"2": words}
 
 
 def test_own_image_is_remembered_when_it_is_allowed() -> None:

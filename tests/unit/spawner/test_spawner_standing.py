@@ -8,15 +8,18 @@ from typing import Any
 from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
 from af_hub.spawner.catalogue import visible
+from af_hub.spawner.gpus.pool import Holder
 from af_hub.spawner.news import News
-from af_hub.spawner.overview import MEANINGS, NOBODY, Holder, survey
+from af_hub.spawner.overview import MEANINGS, NOBODY, survey
 from af_hub.spawner.reasons import Reason
 from af_hub.spawner.site import GpuModel, Running, Site, Usage
 from af_hub.spawner.standing import shares
 from af_hub.spawner.tally import Refused, Tally
 
 GIB = 1024**3
-PROFILE = Profile.model_validate({"name": "pp", "title": "P", "allowed_groups": ["/cms", "/cms/**"]})
+PROFILE = Profile.model_validate(
+    {"name": "pp", "title": "P", "allowed_groups": ["/cms", "/cms/**"]}
+)
 LIMITS = [
     Limit.model_validate(entry)
     for entry in (
@@ -111,19 +114,21 @@ def test_tally_forgets_by_hour_and_day_and_keeps_the_total() -> None:
 
 async def test_pages_are_told_of_a_change_by_one_look() -> None:
     looks = 0
+    looked = asyncio.Event()
     state: list[Any] = [0]
 
     async def look() -> object:
         nonlocal looks
         looks += 1
+        looked.set()
         return state[0]
 
     news = News(look)
     with news.page("alice") as first, news.page("alice") as second:
         assert first
         assert second
-        while not looks:
-            await asyncio.sleep(0)
+        await looked.wait()
+        await asyncio.sleep(0)
         seen = news.version
         waits = [asyncio.create_task(news.change(seen, 10)) for _ in range(50)]
         await asyncio.sleep(0)
