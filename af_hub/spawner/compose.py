@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from af_hub.errors import Refusal
@@ -42,9 +43,15 @@ def compose(offered: Sequence[Offer], usage: Usage, site: Site, saved: object) -
         With the last choice selected, or with the default and a notice.
     """
     last, notice = _last_choice(offered, saved)
-    name = last.profile or _preferred(offered, usage, site)
+    refusals = {offer.name: policy.hindrance(offer, usage, site) for offer in offered}
+    able = [offer for offer in offered if refusals[offer.name] is None]
+    name = last.profile or _preferred(offered, able)
     cards = tuple(
-        _card(offer, usage, site, last if offer.name == name else Options(), offer.name == name)
+        replace(
+            _card(offer, usage, site, last if offer.name == name else Options()),
+            selected=offer.name == name,
+            blocked=refusal.message if (refusal := refusals[offer.name]) else "",
+        )
         for offer in offered
     )
     return Page(cards, notice, shares(offered, usage))
@@ -68,24 +75,22 @@ def _last_choice(offered: Sequence[Offer], saved: object) -> tuple[Options, str]
     return Options(), GONE
 
 
-def _preferred(offered: Sequence[Offer], usage: Usage, site: Site) -> str:
+def _preferred(offered: Sequence[Offer], able: Sequence[Offer]) -> str:
     """Pick the default, or the first that can be started if the default cannot."""
-    able = [offer for offer in offered if policy.hindrance(offer, usage, site) is None]
     chosen = first_choice(offered)
     if chosen not in able:
         chosen = first_choice(able)
     return chosen.name if chosen else ""
 
 
-def _card(offer: Offer, usage: Usage, site: Site, last: Options, selected: bool) -> Card:
+def _card(offer: Offer, usage: Usage, site: Site, last: Options) -> Card:
     """Describe one profile."""
-    refusal = policy.hindrance(offer, usage, site)
     return Card(
         name=offer.name,
         title=offer.title,
         description=offer.description,
-        selected=selected,
-        blocked=refusal.message if refusal else "",
+        selected=False,
+        blocked="",
         controls=tuple(questions(offer, usage, site, last)),
         facts=tuple(_facts(offer, site)),
         free=_free(offer, site),

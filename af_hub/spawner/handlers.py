@@ -79,12 +79,18 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         offered = await spawner.offers(await spawner.groups())
+        alike = repr(offered)
         until, told = time.monotonic() + _LONGEST, ""
+
+        async def compose() -> str:
+            return json.dumps(state_of(await spawner.page(offered)))
+
         while not self._gone.is_set() and time.monotonic() < until:
             # before the answer is composed, so that no change is missed
-            version, begun = news.version, time.monotonic()
-            state = json.dumps(state_of(await spawner.page(offered)))
-            news.took(time.monotonic() - begun)
+            version = news.version
+            # who runs nothing sees what all see to whom the same is offered
+            own = spawner.user.name if spawner.user_holds_something else ""
+            state = await news.answer((own, alike), compose)
             await self._say("" if state == told else f"data: {state}\n\n")
             told = state
             while not await self._changed(news, version):

@@ -1,8 +1,8 @@
 """Tells open pages that something has changed, at a cost that does not grow with their number.
 
-One look per round for all pages; each page composes its own answer only after a change. A round
-lasts half a second, and longer where the answers of many pages would take more than a twentieth of
-the hub's time.
+One look per round for all pages; only after a change an answer is composed, once for all users who
+see the same. A round lasts half a second, and longer where looks and answers would take more than a
+twentieth of the hub's time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Hashable, Iterator
 
 ROUND = 0.5
 """Seconds between two looks."""
@@ -37,6 +37,8 @@ class News:
         self._pages: Counter[str] = Counter()
         self.version = 0
         """Grows with each change."""
+        self._answers: dict[Hashable, str] = {}
+        self._answers_of = 0
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._seen: object = None
@@ -67,9 +69,19 @@ class News:
                 return False
         return True
 
-    def took(self, seconds: float) -> None:
-        """Count the time that a page took to compose its answer."""
-        self._spent += seconds
+    async def answer(self, key: Hashable, compose: Callable[[], Awaitable[str]]) -> str:
+        """Return the answer for pages that see the same; it is composed once after each change."""
+        if self._answers_of != self.version:
+            self._answers.clear()
+            self._answers_of = self.version
+        found = self._answers.get(key)
+        if found is None:
+            version, begun = self.version, time.monotonic()
+            found = await compose()
+            self._spent += time.monotonic() - begun
+            if version == self.version:
+                self._answers[key] = found
+        return found
 
     async def _go_round(self) -> None:
         while self._pages:

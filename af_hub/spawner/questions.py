@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from af_hub.errors import Refusal
 from af_hub.spawner import policy
 from af_hub.spawner.page import Control, Item, Scale
-from af_hub.spawner.quota import check_amounts
+from af_hub.spawner.quota import accounts, check_amounts
 from af_hub.spawner.words import count_in_words, size_in_words
 
 if TYPE_CHECKING:
@@ -65,10 +65,14 @@ def _barrier(offer: Offer, usage: Usage, what: What, there: int | None) -> Barri
     """Make what tells why an amount cannot be had now, with an empty text if it can."""
     write = cores_in_words if what == "cpu" else size_in_words
     nothing = {"servers": 0, "gpus": 0, "cpu": 0, "ram": 0}
+    # a slider has many values, and everybody's servers are added up for none of them
+    room = room_for(offer, usage, what)
 
     def barrier(amount: int) -> str:
         if there is not None and amount > there and what != "gpus":
             return f"there is no place with more than {write(there)}."
+        if room is None or amount <= room:
+            return ""
         try:
             check_amounts(offer, usage, nothing | {what: amount})
         except Refusal as refusal:
@@ -76,6 +80,17 @@ def _barrier(offer: Offer, usage: Usage, what: What, there: int | None) -> Barri
         return ""
 
     return barrier
+
+
+def room_for(offer: Offer, usage: Usage, what: What) -> int | None:
+    """Return how much more the limits leave; None: there is no limit."""
+    left = [
+        most - sum(each.amount(what) for each in running)
+        for limit in offer.limits
+        if (most := getattr(limit, what)) is not None
+        for _, _, running in accounts(limit, offer, usage)
+    ]
+    return min(left, default=None)
 
 
 def _cores(amounts: Amounts, last: int | None, barrier: Barrier) -> Control:

@@ -62,6 +62,11 @@ class RecordedSpawner(ProfiledSpawner):
         """Describe what is free, counting what this server holds, too."""
         return await self.look_at_site()
 
+    @property
+    def user_holds_something(self) -> bool:
+        """Whether a server of this user runs or starts."""
+        return any(entry.user == self.user.name for entry in self.book.entries.values())
+
     async def glance(self) -> object:
         """Return what all open pages depend on: it differs if they may have to be told."""
         return dict(self.book.entries), await self.look_at_all()
