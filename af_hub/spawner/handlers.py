@@ -60,10 +60,11 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
         if not self.get_query_argument("stream", ""):
             self.finish(json.dumps(state_of(await spawner.page())))
             return
-        with _news(self, spawner).page(self.current_user.name) as open_:
+        news: News = self.settings.setdefault("af_news", News())
+        with news.page(self.current_user.name, spawner.glance) as open_:
             if not open_:
                 raise web.HTTPError(429, "Too many of your pages are open.")
-            await self._stream(spawner)
+            await self._stream(news, spawner)
 
     def _spawner(self, user_name: str, server_name: str) -> RecordedSpawner:
         user = self.find_user(user_name)
@@ -74,8 +75,7 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
             raise web.HTTPError(404, "Servers of this hub have no profiles.")
         return spawner
 
-    async def _stream(self, spawner: RecordedSpawner) -> None:
-        news = _news(self, spawner)
+    async def _stream(self, news: News, spawner: RecordedSpawner) -> None:
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         offered = await spawner.offers(await spawner.groups())
@@ -192,12 +192,3 @@ ROUTES: Final = (
 )
 """For ``IAMAuthenticator.extra_routes`` (`af_hub.configure` adds them) or `get_handlers` of another
 authenticator; below ``/hub``."""
-
-
-def _news(handler: Any, spawner: RecordedSpawner) -> News:
-    """Find the hub's one round of looks."""
-    found: News | None = handler.settings.get("af_news")
-    if found is None:
-        # any spawner sees what all pages depend on
-        found = handler.settings["af_news"] = News(spawner.glance)
-    return found

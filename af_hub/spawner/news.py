@@ -8,6 +8,7 @@ twentieth of the hub's time.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterator
+
+    Look = Callable[[], Awaitable[object]]
+
+log = logging.getLogger(__name__)
 
 ROUND = 0.5
 """Seconds between two looks."""
@@ -24,17 +29,11 @@ _MOST_PAGES = 20
 
 
 class News:
-    """One round of looks for all open pages.
+    """One round of looks for all open pages."""
 
-    Parameters
-    ----------
-    look
-        Returns what pages depend on, to be compared with the look before.
-    """
-
-    def __init__(self, look: Callable[[], Awaitable[object]]) -> None:
-        self._look = look
+    def __init__(self) -> None:
         self._pages: Counter[str] = Counter()
+        self._looks: list[Look] = []
         self.version = 0
         """Grows with each change."""
         self._answers: dict[Hashable, str] = {}
@@ -45,23 +44,39 @@ class News:
         self._spent = 0.0
 
     @contextmanager
-    def page(self, user: str) -> Iterator[bool]:
-        """Be looked for while a page of a user is open; False: the user has too many open."""
+    def page(self, user: str, look: Look) -> Iterator[bool]:
+        """Be looked for while a page is open.
+
+        Parameters
+        ----------
+        user
+            Whose page it is.
+        look
+            Returns what all pages depend on, to be compared with the look before; that of any open
+            page will do.
+
+        Yields
+        ------
+        bool
+            False: the user has too many pages open.
+        """
         if self._pages[user] >= _MOST_PAGES:
             yield False
             return
         self._pages[user] += 1
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._go_round())
+        self._looks.append(look)
+        self._go_on()
         try:
             yield True
         finally:
+            self._looks.remove(look)
             self._pages[user] -= 1
             if not self._pages[user]:
                 del self._pages[user]
 
     async def change(self, seen: int, patience: float) -> bool:
         """Wait for a change since a version; False: there was none for so many seconds."""
+        self._go_on()
         if self.version == seen:
             try:
                 await asyncio.wait_for(self._changed.wait(), patience)
@@ -83,16 +98,28 @@ class News:
                 self._answers[key] = found
         return found
 
+    def _go_on(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._go_round())
+
     async def _go_round(self) -> None:
-        while self._pages:
+        while self._looks:
             begun = time.monotonic()
-            seen = await self._look()
+            try:
+                seen = await self._looks[-1]()
+            except Exception:
+                log.exception("Nobody knows what open pages should be told")
+                # they ask for themselves, and fail or go on
+                self._tell()
+                return
             self._spent += time.monotonic() - begun
             if seen != self._seen:
                 self._seen = seen
-                self.version += 1
-                self._changed.set()
-                self._changed = asyncio.Event()
+                self._tell()
             spent, self._spent = self._spent, 0.0
             await asyncio.sleep(max(ROUND, spent * _SHARE))
-        self._task = None
+
+    def _tell(self) -> None:
+        self.version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()

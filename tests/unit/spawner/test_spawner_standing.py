@@ -123,8 +123,8 @@ async def test_pages_are_told_of_a_change_by_one_look() -> None:
         looked.set()
         return state[0]
 
-    news = News(look)
-    with news.page("alice") as first, news.page("alice") as second:
+    news = News()
+    with news.page("alice", look) as first, news.page("alice", look) as second:
         assert first
         assert second
         await looked.wait()
@@ -149,10 +149,10 @@ async def test_pages_of_one_user_are_limited_and_no_page_costs_nothing() -> None
         looks += 1
         return looks
 
-    news = News(look)
-    opened = [news.page("alice") for _ in range(20)]
+    news = News()
+    opened = [news.page("alice", look) for _ in range(20)]
     assert all(page.__enter__() for page in opened)
-    with news.page("alice") as one_more, news.page("bob") as other:
+    with news.page("alice", look) as one_more, news.page("bob", look) as other:
         assert not one_more
         assert other
     for page in opened:
@@ -161,3 +161,33 @@ async def test_pages_of_one_user_are_limited_and_no_page_costs_nothing() -> None
     assert task is not None
     await task
     assert looks <= 2
+
+
+async def test_answer_is_composed_once_for_all_who_see_the_same() -> None:
+    composed: list[str] = []
+
+    async def compose() -> str:
+        composed.append("x")
+        return f"answer {len(composed)}"
+
+    news = News()
+    assert [await news.answer("a", compose) for _ in range(3)] == ["answer 1"] * 3
+    assert await news.answer("b", compose) == "answer 2"
+    news._tell()
+    assert await news.answer("a", compose) == "answer 3"
+
+
+async def test_pages_go_on_after_a_look_that_failed() -> None:
+    failing = asyncio.Event()
+
+    async def look() -> object:
+        if not failing.is_set():
+            failing.set()
+            raise OSError("the cluster is away")
+        return "back"
+
+    news = News()
+    with news.page("alice", look):
+        assert await news.change(0, 10)
+        seen = news.version
+        assert await news.change(seen, 10)
