@@ -241,6 +241,7 @@
   let stream = null;
   let timer = 0;
   let failures = 0;
+  let asked = 0;
   const stop = () => {
     stream?.close();
     stream = null;
@@ -265,6 +266,12 @@
       show(await answer.json());
       tell("on", "Live");
       failures = 3;
+      // once a minute the better way is tried again
+      asked += 1;
+      if (asked % 12 === 0) {
+        failures = 2;
+        return void watch();
+      }
     } catch {
       failures += 1;
       tell("off", "The hub does not answer; these numbers may be old.");
