@@ -237,6 +237,7 @@
     return `${hub.base_url}api/af/profiles?${query}`;
   };
   const QUIET = 40_000; // the hub says something every 15 s
+  const PATIENCE = 10_000;
   const ASK_EVERY = 5_000;
   let stream = null;
   let timer = 0;
@@ -263,7 +264,9 @@
     try {
       const answer = await fetch(address(), { signal: AbortSignal.timeout(10_000) });
       if (!answer.ok) throw new Error(answer.status);
-      show(await answer.json());
+      const state = await answer.json();
+      if (stream) return; // seen again in between
+      show(state);
       tell("on", "Live");
       failures = 3;
       // once a minute the better way is tried again
@@ -276,13 +279,14 @@
       failures += 1;
       tell("off", "The hub does not answer; these numbers may be old.");
     }
-    if (!document.hidden) timer = setTimeout(ask, ASK_EVERY * Math.max(1, failures - 2));
+    if (!document.hidden) timer = setTimeout(ask, ASK_EVERY * Math.min(Math.max(1, failures - 2), 6));
   };
   const watch = () => {
     stop();
     if (document.hidden || !hub || !cards.length) return;
     if (failures >= 3) return void ask();
     stream = new EventSource(`${address()}&stream=1`);
+    timer = setTimeout(again, PATIENCE); // some proxies keep a stream to themselves
     stream.addEventListener("message", ({ data }) => {
       show(JSON.parse(data));
       heard();
