@@ -211,7 +211,7 @@ bench: $(VENV)/.dev setup system ## Measure the figures beside their targets and
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev setup system ## Renew the pictures of the documents from the running product
-	AF_SCREENSHOTS=docs/images $(BIN)/pytest tests/browser -k 'whole_story or dataset_is_read'
+	AF_SCREENSHOTS=docs/images $(BIN)/pytest tests/browser -k 'whole_story or dataset_is_read or count_falls or administrator_sees'
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Renew the lock files of the Python environments

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from af_hub.errors import IAMUnavailable, SessionOver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from af_hub.errors import AFError
 
@@ -107,6 +107,12 @@ def token_issued(audience: str, to: str) -> None:
 def refused(what: str, reason: str) -> None:
     """Count a refused ``login``, ``token`` or ``start`` under its stable code."""
     _refusals.labels(what, reason).inc()
+
+
+def expect_refusals(what: str, reasons: Iterable[str]) -> None:
+    """Show refusals that nobody has met yet as 0, so that the first one counts in a rate."""
+    for reason in reasons:
+        _refusals.labels(what, reason)
 
 
 def watch_keys(age: Callable[[], float]) -> None:

@@ -17,6 +17,7 @@ pytest_plugins = [
     "testbed.front_end_lab",
     "testbed.cluster_panel",
     "testbed.profile_hub",
+    "testbed.page_hub",
     "testbed.iam_hub",
     "testbed.clock_hub",
     "testbed.oidc_hub",

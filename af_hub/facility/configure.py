@@ -15,6 +15,7 @@ from af_hub.facility.handlers import LabHandler
 from af_hub.facility.load import load
 from af_hub.facility.pages import TEMPLATES, page_variables
 from af_hub.iam.scopes import custom_scopes, roles
+from af_hub.spawner.handlers import ROUTES
 from af_hub.spawner.pod import AUTHORITIES, CA_BUNDLE
 from af_hub.spawner.refusals import NoTracebackForRefusals
 
@@ -74,7 +75,7 @@ def configure(
     _spawner(c, facility, spawner)
     _pages(c, facility)
     hub = c.JupyterHub
-    routes = [(r"/api/af/lab", LabHandler, {"facility": facility})]
+    routes = [(r"/api/af/lab", LabHandler, {"facility": facility}), *ROUTES]
     _extend(c.IAMAuthenticator, "extra_routes", routes)
     access = dask_access() if facility.compute.gateway is not None else ()
     _extend(hub, "load_roles", roles(facility.identity.services, access))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import secrets
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy.orm import object_session
@@ -14,6 +15,7 @@ from af_hub.errors import Refusal
 from af_hub.spawner import pod
 from af_hub.spawner.catalogue import concerning
 from af_hub.spawner.fitting import Fitting
+from af_hub.spawner.gpus.kinds import places_of
 from af_hub.spawner.gpus.spawner import GpuKubeSpawner
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
 from af_hub.spawner.profile_list import SETTINGS, Member, listed, translated
@@ -24,6 +26,9 @@ from af_hub.spawner.reservations import Book, Reservation
 from af_hub.spawner.site import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from af_hub.spawner.gpus.pool import Holder
     from af_hub.spawner.offers import Offer
     from af_hub.spawner.plan import Plan
 
@@ -158,6 +163,18 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
         # devices of a ``profile_list`` hang on options, and are nobody's product
         gpus = None if self._listed else await self.gpu_models()
         return Site(gpus=gpus, queue=self.gpu_queue)
+
+    async def look_at_all(self) -> Site:
+        """Count devices, those that this server has, too."""
+        site = await self.look_at_site()
+        if not site.gpus:
+            return site
+        names = {each.gpu.product for each in self.profiles if each.gpu and each.gpu.product}
+        return replace(site, gpus=self.pool.models(places_of(self.profiles), names))
+
+    async def gpu_holders(self) -> Sequence[Holder]:
+        """List who has devices: every pod of the cluster, as far as pods are watched."""
+        return self.pool.holders() if self.pool.counted else await super().gpu_holders()
 
     async def load_user_options(self) -> None:
         """Set what a ``profile_list`` says; policy has read the options long before."""

@@ -21,8 +21,10 @@ from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import default
 
 from af_hub.spawner.folders import copy_examples
+from af_hub.spawner.gpus.pool import Holder
 from af_hub.spawner.lab_environment import LabFacts, device_variables, lab_variables
 from af_hub.spawner.places import Places
+from af_hub.spawner.plan import NVIDIA
 from af_hub.spawner.processes import kill_marked, start_mark
 from af_hub.spawner.record import Record
 from af_hub.spawner.recorded import RecordedSpawner
@@ -87,6 +89,19 @@ class LocalSpawner(RecordedSpawner, Places, LocalProcessSpawner):  # type: ignor
     async def look_at_site(self) -> Site:
         """Describe what is free, not counting what this server holds."""
         return self.book.site(await self.machine.look(), without=self.key)
+
+    async def look_at_all(self) -> Site:
+        """Describe what is free, counting what this server holds, too."""
+        return self.book.site(await self.machine.look())
+
+    async def gpu_holders(self) -> Sequence[Holder]:
+        """List who has which devices of this machine."""
+        products = {gpu.identifier: gpu.product for gpu in (await self.machine.look()).gpus}
+        return [
+            Holder(products.get(gpu, ""), NVIDIA, entry.user, 1)
+            for entry in self.book.entries.values()
+            for gpu in entry.gpus
+        ]
 
     def remarks(self) -> Sequence[str]:
         """Say what one machine cannot promise."""

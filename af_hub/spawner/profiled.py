@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
 from af_hub.spawner import form, policy
 from af_hub.spawner.catalogue import visible
+from af_hub.spawner.compose import compose
 from af_hub.spawner.options import options_from_fields, options_from_query, read_options
 from af_hub.spawner.refusals import request_refused, start_refused
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from af_hub.spawner.offers import Offer
+    from af_hub.spawner.page import Page
     from af_hub.spawner.plan import Plan
     from af_hub.spawner.site import Site, Usage
 
@@ -40,6 +41,7 @@ class ProfiledSpawner(LoggingConfigurable):
 
     # what it uses of JupyterHub's Spawner, which is untyped
     user: Any
+    name: Any
     orm_spawner: Any
     start_timeout: Any
 
@@ -260,10 +262,31 @@ class ProfiledSpawner(LoggingConfigurable):
         except Refusal as refusal:
             raise request_refused(self, refusal) from None
 
+    async def page(self, offered: Sequence[Offer] | None = None) -> Page:
+        """Decide what stands on the spawn page now.
+
+        Parameters
+        ----------
+        offered
+            What the user may have, if somebody has just asked.
+
+        Returns
+        -------
+        Page
+            The page.
+        """
+        if offered is None:
+            offered = await self.offers(await self.groups())
+        saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
+        site = await self.look_at_site()
+        return compose(offered, self.usage(), site, self.in_our_form(saved))
+
     async def _render_form(self) -> str:
         """Render the page's cards for this user."""
-        groups, site = await asyncio.gather(self.groups(), self.look_at_site())
-        offered = await self.offers(groups)
-        saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
-        page = form.compose(offered, self.usage(), site, self.in_our_form(saved))
-        return form.render(page, remarks=self.remarks(), support=self.support_link)
+        return form.render(
+            await self.page(),
+            remarks=self.remarks(),
+            support=self.support_link,
+            user=self.user.name,
+            server=self.name,
+        )

@@ -7,14 +7,20 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from af_hub.spawner.gpus.pool import Holder
+from af_hub.spawner.overview import survey
 from af_hub.spawner.profiled import ProfiledSpawner
 from af_hub.spawner.record import Record
 from af_hub.spawner.reservations import Reservation
+from af_hub.spawner.tally import TALLY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from af_hub.spawner.overview import Overview
     from af_hub.spawner.plan import Plan
     from af_hub.spawner.reservations import Book
-    from af_hub.spawner.site import Usage
+    from af_hub.spawner.site import Site, Usage
 
 
 class RecordedSpawner(ProfiledSpawner):
@@ -43,6 +49,33 @@ class RecordedSpawner(ProfiledSpawner):
     def usage(self) -> Usage:
         """Say what runs, without this server."""
         return self.book.usage(self.user.name, without=self.key)
+
+    async def gpu_holders(self) -> Sequence[Holder]:
+        """List who has devices: servers of this hub, and whatever else can be seen."""
+        return [
+            Holder(entry.gpu_product or "", entry.gpu_resource, entry.user, entry.gpu)
+            for entry in self.book.entries.values()
+            if entry.gpu
+        ]
+
+    async def look_at_all(self) -> Site:
+        """Describe what is free, counting what this server holds, too."""
+        return await self.look_at_site()
+
+    @property
+    def user_holds_something(self) -> bool:
+        """Whether a server of this user runs or starts."""
+        return any(entry.user == self.user.name for entry in self.book.entries.values())
+
+    async def glance(self) -> object:
+        """Return what all open pages depend on: it differs if they may have to be told."""
+        return dict(self.book.entries), await self.look_at_all()
+
+    async def overview(self) -> Overview:
+        """Say who uses what, for administrators."""
+        running = self.book.usage("").running
+        site, holders = await self.look_at_all(), await self.gpu_holders()
+        return survey(running, site, holders, self.limits, TALLY.counts())
 
     async def tell_plan(self, plan: Plan) -> None:
         """Call the administrator's hook with what was granted."""

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub import spawner as _upstream
 from tornado import web
 
+from af_hub import metrics
 from af_hub.audit import Audit
+from af_hub.spawner.reasons import Reason
+from af_hub.spawner.tally import TALLY
 
 if TYPE_CHECKING:
     from af_hub.errors import Refusal
+
+metrics.expect_refusals("start", Reason)
 
 _SpawnException: type[web.HTTPError] | None = getattr(_upstream, "SpawnException", None)
 
@@ -72,7 +77,7 @@ def start_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
 
 
 def request_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
-    """Make the exception that ends a request before JupyterHub begins a start, and audit it.
+    """Make the exception that ends a request before JupyterHub begins a start; count and audit it.
 
     Parameters
     ----------
@@ -89,6 +94,7 @@ def request_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
     # the events of `IAMAuthenticator`; beside another authenticator, lines of the hub's log
     audit = getattr(getattr(spawner, "authenticator", None), "audit", None) or Audit()
     name = spawner.user.name
+    TALLY.add(str(refusal.reason))
     audit.refused("start", str(refusal.reason), username=name, by=f"user:{name}")
     return SpawnRefused(refusal)
 

@@ -14,6 +14,7 @@ NAMES = (
     "lab_start",
     "start",
     "clicks",
+    "spawn_page",
     "in_lab",
     "zmumu",
     "data_start",

@@ -36,7 +36,7 @@ def measure() -> list[Figure]:
             page.click("#login")
             page.locator(".af-card").first.wait_for()
             shown = time.perf_counter() - begin
-            page.locator(".af-card", has_text="Analysis").locator("input[type=radio]").check()
+            page.locator(".af-card", has_text="Analysis").locator("input[name=profile]").check()
             begin = time.perf_counter()
             person.start()
             lab.append(shown + time.perf_counter() - begin)

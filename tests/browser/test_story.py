@@ -50,7 +50,6 @@ def test_physicist_sees_the_z_peak_when_walking_the_whole_story(person: Any, sho
     shoot(page, "login")
     alice.log_in()
     alice.choose("Analysis")
-    shoot(page, "profiles")
     alice.start()
     status = alice.hook("status-item").inner_text()
     assert "Alice" in status

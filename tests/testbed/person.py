@@ -54,7 +54,7 @@ class Person:
     def choose(self, title: str) -> None:
         """Pick a profile on the spawn page, without starting it."""
         self.page.goto(f"{self.base_url}/hub/spawn")
-        self.page.locator(".af-card", has_text=title).locator("input[type=radio]").check()
+        self.page.locator(".af-card", has_text=title).locator("input[name=profile]").check()
 
     def start(self) -> None:
         """Press Start and wait until JupyterLab can be used."""

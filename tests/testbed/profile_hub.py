@@ -48,6 +48,7 @@ profiles:
   - {name: members, title: For members, ram: 512M, allowed_groups: [/cms/uscms]}
   - {name: gpu, title: With GPU, gpu: {counts: [1], product: No such device}, denied_groups: [/none]}
   - {name: short, title: Short, ram: 512M, max_lifetime: 5, denied_groups: [/none]}
+limits: [{per: total, servers: 500}]
 storage:
   - {name: demo, title: Demo, url: "https://s/store", audience: storage}
 """

@@ -343,7 +343,7 @@ def test_labs_are_not_told_of_a_door_when_it_is_left_out(
     c = Config()
     facility = af_hub.configure(c, file, spawner="af-local", without=["cache"])
     assert [door.name for door in facility.storage] == ["demo"]
-    ((_route, _handler, arguments),) = c.IAMAuthenticator.extra_routes
+    arguments = c.IAMAuthenticator.extra_routes[0][2]
     assert [door["name"] for door in view_of(arguments["facility"], "a")["storage"]] == ["demo"]
     assert c.LocalSpawner.lab_environment["X509_CERT_DIR"] == str(tmp_path / "pki/certificates")
 

@@ -1,0 +1,262 @@
+"""A hub for browsers: a rich catalogue, the demo's groups, and a machine larger than this one.
+
+The product's spawner, policy, pages and streams are real. Two things stand in for what a test
+machine has not: eight A100 (`Machine`, which on a real machine is read from the driver), and a
+program that answers as a Lab does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testbed import small_server
+from testbed.iam import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TOKEN = "page-hub-test-token-0123456789ab"
+GPUS = 8
+PATIENCE = 60.0
+
+GROUPS = {
+    "/cms": ["alice", "bob", "dora"],
+    "/cms/uscms": ["alice", *(f"user{number}" for number in range(1, 10))],
+    "/cms/af-admins": ["dora"],
+    "/atlas": ["carol"],
+}
+"""Those of the demo's users, and nine more who may have a GPU. Eve is in none."""
+
+FACILITY = """
+about: {name: Demo analysis facility}
+identity: {issuer: https://iam.example.org/, client_id: hub, client_secret_env: HOME}
+profiles:
+  - name: small
+    title: Small
+    description: One core for notebooks, plots and small files.
+    default: true
+    cpu: 1
+    ram: 2G
+    max_lifetime: 7d
+    allowed_groups: [/cms, /cms/**, /atlas]
+  - name: analysis
+    title: Analysis
+    description: Choose cores and memory for a larger analysis.
+    cpu: {choices: [1, 2, 4, 8], default: 2}
+    ram: {min: 4G, max: 64G, step: 4G, default: 16G}
+    image:
+      choices:
+        - {name: coffea, title: Coffea 2026.9, image: "registry.example.org/coffea:2026.9"}
+        - {name: root, title: ROOT 6.36, image: "registry.example.org/root:6.36"}
+      own: {patterns: ['registry\\.example\\.org/cms/[a-z0-9-]+:[a-z0-9.]+']}
+    volumes: [{kind: cvmfs}]
+    max_lifetime: 7d
+    allowed_groups: [/cms, /cms/**]
+  - name: gpu
+    title: Machine learning
+    description: PyTorch and JAX with CUDA, for members of /cms/uscms.
+    cpu: {choices: [4, 8, 16]}
+    ram: {choices: [32G, 64G, 128G]}
+    gpu: {counts: [1, 2, 4], product: NVIDIA A100}
+    options:
+      - name: release
+        title: Software
+        choices:
+          - {name: stable, title: stable, description: What the papers used.}
+          - {name: next, title: next, description: Changes every week.}
+    max_lifetime: 12h
+    allowed_groups: [/cms/uscms]
+  - name: mig
+    title: Small GPU
+    description: A part of an H100, for trying things out.
+    cpu: 2
+    ram: 8G
+    gpu: {counts: [1], product: NVIDIA H100}
+    max_lifetime: 4h
+    allowed_groups: [/cms/uscms]
+limits:
+  - {per: user, servers: 2, gpus: 4}
+  - {groups: [/cms/uscms], per: group, gpus: 8}
+  - {groups: [/cms], per: group, ram: 256G}
+  - {per: total, servers: 100}
+"""
+
+_CONFIG = """
+import asyncio
+import af_hub
+from af_hub.spawner.local import LocalSpawner
+from af_hub.spawner.resources import GpuDevice, Machine
+from jupyterhub.auth import DummyAuthenticator
+from jupyterhub.proxy import Proxy
+
+class NoProxy(Proxy):
+    '''The tests talk to the hub's own port.'''
+    should_start = False
+    async def add_route(self, routespec, target, data): pass
+    async def delete_route(self, routespec): pass
+    async def get_all_routes(self): return {{}}
+
+class LargeMachine:
+    '''What the driver of a larger machine would say.'''
+    async def look(self):
+        gpus = tuple(GpuDevice(f"GPU-{{number:04x}}", "NVIDIA A100") for number in range({gpus}))
+        return Machine(tuple(range(64)), 256 * 1024**3, gpus)
+
+class Spawner(LocalSpawner):
+    machine = LargeMachine()
+    def make_preexec_fn(self, name): return None  # this machine has not so many cores
+
+af_hub.configure(c, {root!r} + "/facility.yaml", spawner="af-local")
+routes = c.IAMAuthenticator.extra_routes
+del c.IAMAuthenticator
+
+class Anybody(DummyAuthenticator):
+    def get_handlers(self, app):
+        return [*super().get_handlers(app), *routes]
+
+c.JupyterHub.spawner_class = Spawner
+c.JupyterHub.authenticator_class = Anybody
+c.Anybody.allow_all = True
+c.Anybody.admin_users = {{"dora"}}
+c.JupyterHub.proxy_class = NoProxy
+c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
+c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
+c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.load_groups = {{name: {{"users": users}} for name, users in {groups!r}.items()}}
+c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
+scopes = ["admin:users", "admin:servers", "tokens", "read:metrics"]
+c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
+c.LocalSpawner.home_root = {root!r} + "/users"
+c.LocalSpawner.examples_dir = ""
+c.LocalSpawner.runtime_root = {root!r} + "/runtime"
+c.LocalSpawner.cmd = {cmd!r}
+c.LocalSpawner.term_timeout = 1
+"""
+
+
+@dataclass
+class PageHub:
+    """A running hub.
+
+    Parameters
+    ----------
+    root
+        Its folder.
+    url
+        Its address, without a slash at the end.
+    """
+
+    root: Path
+    url: str
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with (self.root / "hub.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", "--config", str(self.root / "config.py")],
+                cwd=self.root,
+                env={**os.environ, "AF_INSTANCE": "page-hub-test"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            assert self.process.poll() is None, self.log()
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/hub/api"):
+                return
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop it; servers live on."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+
+    def log(self) -> str:
+        """Return what it has logged."""
+        return (self.root / "hub.log").read_text()
+
+    def api(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Ask the hub's API as a service; return status and JSON."""
+        request = urllib.request.Request(
+            f"{self.url}/hub/api{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"},
+            method=method,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read().decode()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read().decode())
+
+    def take(self, user: str, **options: Any) -> None:
+        """Start a user's server and wait until it runs."""
+        status, answer = self.api("POST", f"/users/{user}/server", {"user_options": options})
+        assert status in {201, 202}, answer
+        self.until(user, lambda server: bool(server and server["ready"]))
+
+    def until(self, user: str, condition: Any) -> dict[str, Any]:
+        """Wait until a condition holds for what the hub knows of a user's server."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            _, model = self.api("GET", f"/users/{user}")
+            server: dict[str, Any] = model["servers"].get("")
+            if condition(server):
+                return server
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.1)
+
+    def release(self) -> None:
+        """Stop all servers."""
+        _, users = self.api("GET", "/users?state=active")
+        for user in users:
+            self.api("DELETE", f"/users/{user['name']}/server")
+        for user in users:
+            self.until(user["name"], lambda server: server is None)
+
+
+@pytest.fixture(scope="session")
+def page_hub_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageHub]:
+    """Start one hub for all tests of its pages."""
+    root = tmp_path_factory.mktemp("page-hub")
+    hub = prepare(root)
+    try:
+        hub.start()
+        yield hub
+        hub.release()
+    finally:
+        hub.stop()
+
+
+@pytest.fixture
+def page_hub(page_hub_running: PageHub) -> Iterator[PageHub]:
+    """Give a hub on which nothing runs."""
+    yield page_hub_running
+    page_hub_running.release()
+
+
+def prepare(root: Path) -> PageHub:
+    """Write the configuration of a hub into a folder."""
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    (root / "facility.yaml").write_text(FACILITY)
+    values = {"root": str(root), "url": url, "token": TOKEN, "groups": GROUPS, "gpus": GPUS}
+    (root / "config.py").write_text(_CONFIG.format(**values, cmd=small_server.COMMAND))
+    return PageHub(root, url)
