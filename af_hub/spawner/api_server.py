@@ -16,6 +16,12 @@ from traitlets.config import LoggingConfigurable
 from af_hub.errors import Refusal
 from af_hub.spawner.reasons import Reason
 
+_REFUSED_AT_MOST: Final = 5
+"""How often, once a second, a server may forbid what the hub may read."""
+
+_REFUSED_AFTER_AN_ABSENCE: Final = 30
+"""The same for one that did not answer before."""
+
 FAILURES: Final = (aiohttp.ClientError, ApiException, OSError, TimeoutError)
 """What comes out of a request that did not succeed."""
 
@@ -76,18 +82,22 @@ class _Lasting(LoggingConfigurable):
         Raises
         ------
         ApiException
-            At the first time only: the hub may not read this.
+            At the first time only: the hub may not read this. JupyterHub would then end the Labs
+            that it finds, so a server that has just started, and knows no roles yet, is asked again.
         """
-        told = False
+        silent = refused = 0
         while True:
             try:
                 version: str = await super()._list_and_update(resource_version)  # type: ignore[misc]
             except FAILURES as error:
-                if not is_away(error) and not self.first_load_future.done():
-                    raise
-                if not told:
+                if not silent + refused:
                     self.log.warning("No answer about %s, asking again: %r", self.kind, error)
-                told, resource_version = True, "0"
+                silent, refused = silent + is_away(error), refused + (not is_away(error))
+                patience = _REFUSED_AFTER_AN_ABSENCE if silent else _REFUSED_AT_MOST
+                if refused > patience and not self.first_load_future.done():
+                    raise
+                # the version may be too old for the server by now
+                resource_version = resource_version and "0"
                 await asyncio.sleep(self.retry_after)
             else:
                 return version
