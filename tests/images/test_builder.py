@@ -78,6 +78,21 @@ def test_tag_changes_when_an_input_does(folder: Path, change: str) -> None:
     assert Path(second.archive).exists()
 
 
+def test_a_base_of_this_machine_is_taken_when_it_is_named(folder: Path) -> None:
+    """No registry is asked for what is here."""
+    builder = tiny_builder(folder)
+    (first,) = builder.build(["tiny"])
+    recipe = folder / "checkout/images/tiny/Containerfile"
+    recipe.write_text(
+        "ARG DEBIAN=registry.invalid/none\nFROM ${DEBIAN}\nCOPY images/tiny/word /more\n"
+    )
+    builder.base_image = first.reference
+    (second,) = builder.build(["tiny"])
+    assert first.reference in second.inputs["base"]
+    with Engine(builder.places).files(second.reference) as root:
+        assert {"bin", "word", "more"} <= {path.name for path in Path(root).iterdir()}
+
+
 def test_slow_layers_are_taken_again_when_the_last_one_changes(folder: Path) -> None:
     tiny_builder(folder).build(["tiny"])
     (folder / "checkout/images/tiny/word").write_text("two")
