@@ -49,6 +49,15 @@ def add_values(commands: Any) -> None:
         help="private network, such as 192.168.7.0/24, with storage, catalogue or identity "
         "provider in it; users' pods reach the ports in the facility file there; may be repeated",
     )
+    hub.add_argument(
+        "--hub-reaches",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="where the hub goes beside the facility file: the API server (kubectl get "
+        "endpointslices kubernetes) and the database, an address or NAME.NAMESPACE.svc; may be "
+        "repeated. Without it the hub reaches all private addresses at the ports of both",
+    )
     values.set_defaults(command=_values)
 
 
@@ -85,6 +94,7 @@ def _jupyterhub_files(_facility: FacilityConfig, options: argparse.Namespace) ->
         public_url=options.public_url,
         subdomains=options.subdomains,
         networks=tuple(options.site_network),
+        hub_reaches=tuple(options.hub_reaches),
     )
     text = options.file.read_text(encoding="utf-8-sig")
     # once more, as the file in the hub's pod: its paths count from there

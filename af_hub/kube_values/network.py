@@ -36,6 +36,12 @@ PRIVATE: Final = (
 PRIVATE_6: Final = ("fc00::/7", "fe80::/10")
 """The same of IPv6."""
 
+METADATA_NETWORK: Final = "169.254.0.0/16"
+"""That of `PRIVATE` in which clouds give credentials to whatever runs on a node."""
+
+CLUSTER_PORTS: Final = (443, 5432, 6443)
+"""Where API servers and PostgreSQL listen."""
+
 Rule = dict[str, Any]
 
 
@@ -66,6 +72,12 @@ def proxy_rule(ports: Iterable[int]) -> Rule:
     """Let a pod reach the chart's proxy at these ports of its pod."""
     selector = {NAME_LABEL: "jupyterhub", "app.kubernetes.io/component": "proxy"}
     return _rule([{"podSelector": {"matchLabels": selector}}], set(ports))
+
+
+def somewhere_private(ports: Iterable[int] = CLUSTER_PORTS) -> Rule:
+    """Let a pod reach private addresses at these ports, for want of better knowledge."""
+    private = [each for each in (*PRIVATE, *PRIVATE_6[:1]) if each != METADATA_NETWORK]
+    return _rule([{"ipBlock": {"cidr": each}} for each in private], set(ports))
 
 
 def peers(place: Any, networks: tuple[Network, ...]) -> list[dict[str, Any]]:

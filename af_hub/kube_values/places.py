@@ -48,29 +48,38 @@ class Site:
         Whether each user gets a host name of their own below that of the hub.
     networks
         Private networks that have storage, catalogue or identity provider in them.
+    hub_reaches
+        Where the cluster's API server and the database are, each ``HOST:PORT``; empty: not known.
     """
 
     public_url: str | None = None
     subdomains: bool = False
     networks: tuple[Network, ...] = ()
+    hub_reaches: tuple[str, ...] = ()
 
     @classmethod
     def read(
-        cls, *, public_url: str | None, subdomains: bool, networks: tuple[str, ...] = ()
+        cls,
+        *,
+        public_url: str | None,
+        subdomains: bool,
+        networks: tuple[str, ...] = (),
+        hub_reaches: tuple[str, ...] = (),
     ) -> Site:
         """Check what an administrator typed.
 
         Raises
         ------
         ConfigError
-            ``kube-public-url`` or ``kube-network`` with what would be right.
+            ``kube-public-url``, ``kube-network`` or ``kube-hub-reaches`` with what would be right.
         """
         if subdomains and public_url is None:
             raise ConfigError(
                 "kube-public-url", "Subdomains need the hub's own address: give --public-url."
             )
         url = None if public_url is None else _public(public_url)
-        return cls(url, subdomains, tuple(map(_network, networks)))
+        reached = tuple(map(_reached, hub_reaches))
+        return cls(url, subdomains, tuple(map(_network, networks)), reached)
 
     @property
     def host(self) -> str | None:
@@ -128,3 +137,20 @@ def _network(text: str) -> Network:
     if network.is_loopback:
         raise ConfigError("kube-network", f"{network} is each pod's own machine.")
     return network
+
+
+def _reached(text: str) -> str:
+    """Take an address or a name with a port."""
+    host, colon, port = text.rpartition(":")
+    plain = host.removeprefix("[").removesuffix("]")
+    try:
+        named = ip_address(plain).version == 6
+        right = named == host.startswith("[") and ip_address(plain) != METADATA
+    except ValueError:
+        right = _HOST.fullmatch(host) is not None
+    if not (colon and right and port.isdecimal() and 0 < int(port) < 65536):
+        raise ConfigError(
+            "kube-hub-reaches",
+            f"{text[:80]!r} is not of the form ADDRESS:PORT or NAME.NAMESPACE.svc:PORT.",
+        )
+    return text

@@ -13,7 +13,7 @@ import yaml
 from af_hub.compute.settings import SERVICE_NAME
 from af_hub.kube_values import files, images, network
 from af_hub.kube_values.cache import cache_values
-from af_hub.kube_values.doors import Service, Target, identity_provider, targets
+from af_hub.kube_values.doors import Service, Target, identity_provider, target, targets
 from af_hub.kube_values.places import CLIENT_SECRET, SECRET_NAME
 from af_hub.kube_values.section import pods_of
 
@@ -133,12 +133,11 @@ def _hub(
     site: Site,
 ) -> dict[str, Any]:
     """Write what the hub's pod gets."""
-    provider = identity_provider(facility, pods)
     hub: dict[str, Any] = {
         "extraFiles": files.for_hub(
             text, {name: contents[name] for name in files.beside(facility)}
         ),
-        "networkPolicy": {"egress": network.rules([provider], site.networks)},
+        "networkPolicy": {"egress": _behind_the_hub(facility, pods, site)},
         "services": _services(facility),
     }
     if facility.identity.client_secret_env is not None:
@@ -149,6 +148,14 @@ def _hub(
         hub["baseUrl"] = site.base
         hub["config"] = _addresses(site)
     return hub
+
+
+def _behind_the_hub(facility: FacilityConfig, pods: Pods, site: Site) -> list[network.Rule]:
+    """Let the hub reach the identity provider, the cluster's API server and the database."""
+    named = (target("--hub-reaches", f"tcp://{place}", pods) for place in site.hub_reaches)
+    found = [identity_provider(facility, pods), *(one for one in named if one is not None)]
+    guessed = [] if site.hub_reaches else [network.somewhere_private()]
+    return [*network.rules(found, site.networks), *guessed]
 
 
 def _addresses(site: Site) -> dict[str, Any]:

@@ -75,7 +75,8 @@ class _Lasting(LoggingConfigurable):
         Raises
         ------
         ApiException
-            At the first time only: the hub may not read this.
+            At the first time only: the hub may not read this. JupyterHub would then end the Labs
+            that it finds, so a server that has just started, and knows no roles yet, is asked again.
         """
         await self._following().read()
         if not self.first_load_future.done():
@@ -101,6 +102,7 @@ class _Lasting(LoggingConfigurable):
                 what=self.kind,
                 only_new=self._only_new,
                 retry_after=self.retry_after,
+                bears_a_no=True,
             )
             self._follower.read_before = self.first_load_future.done()
         return self._follower

@@ -31,6 +31,12 @@ twice."""
 SILENCE: Final = SPAN + 2.0
 """Seconds without a word after which a watch has stalled."""
 
+REFUSED_AT_MOST: Final = 5
+"""How often, once a second, a server may forbid what may be read."""
+
+REFUSED_AFTER_AN_ABSENCE: Final = 30
+"""The same for one that did not answer before."""
+
 PAGE: Final = 500
 """Objects of one answer, so that reading it does not hold up the hub."""
 
@@ -43,6 +49,8 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, FAILURES)
 
 
+_FORBIDDEN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
 _GARBLED: Final = (KeyError, TypeError, ValueError)
 """What comes out of an answer that is no Kubernetes'."""
 
@@ -50,6 +58,11 @@ _GARBLED: Final = (KeyError, TypeError, ValueError)
 def _is_too_old(error: BaseException) -> bool:
     """Tell whether the server no longer knows the changes since the last one we have."""
     return isinstance(error, ApiException) and error.status == HTTPStatus.GONE
+
+
+def _is_no(error: BaseException) -> bool:
+    """Tell whether the server forbids it."""
+    return isinstance(error, ApiException) and error.status in _FORBIDDEN
 
 
 class Copy(Protocol):
@@ -88,6 +101,9 @@ class Follower:
         Do not read what is there already, only what comes from now on.
     retry_after
         Seconds between two questions to a server that does not answer.
+    bears_a_no
+        Ask again some times when the first reading is forbidden: a server that has just started
+        knows no roles yet.
     """
 
     def __init__(
@@ -99,6 +115,7 @@ class Follower:
         what: str,
         only_new: bool = False,
         retry_after: float = 1.0,
+        bears_a_no: bool = False,
     ) -> None:
         self._request = request
         self._copy = copy
@@ -106,6 +123,7 @@ class Follower:
         self._what = what
         self._only_new = only_new
         self._retry_after = retry_after
+        self._bears_a_no = bears_a_no
         self.read_before = False
         self._told = False
         self._version = ""
@@ -118,11 +136,17 @@ class Follower:
         ApiException
             At the first time only: the hub may not read this.
         """
+        silent = refused = 0
         while True:
             try:
                 await self._read()
             except (*FAILURES, *_GARBLED) as error:
-                if not (self.read_before or is_away(error) or _is_too_old(error)):
+                silent, refused = silent + is_away(error), refused + _is_no(error)
+                patience = REFUSED_AFTER_AN_ABSENCE if silent else REFUSED_AT_MOST
+                borne = is_away(error) or _is_too_old(error)
+                if _is_no(error) and self._bears_a_no:
+                    borne = refused <= patience
+                if not (self.read_before or borne):
                     raise
                 await self._pause(error)
             else:

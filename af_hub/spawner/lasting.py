@@ -37,6 +37,9 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
     _away = False
     """Whether the last request of a start got no answer."""
 
+    _refused = 0
+    """How often an API server that was away in this start has forbidden something since."""
+
     _seen: bool | None = None
     """Whether the pod that a start waits for has been seen; None while nothing waits."""
 
@@ -53,7 +56,7 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
         Refusal
             ``cluster-away``, ``cluster-refused`` or ``pod-lost``.
         """
-        self._seen, self._away = False, False
+        self._seen, self._away, self._refused = False, False, 0
         if self.events_enabled:
             await self._start_watching_events()
             self.event_reflector.book.expect(self._pod_key)
@@ -208,8 +211,15 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
         try:
             answer = await request
         except FAILURES as error:
-            if not is_away(error):
+            if not is_away(error) and not self._knows_no_roles(error):
                 raise
             answer = False
         self._away = answer is False
+        self._refused *= self._away
         return not self._away
+
+    def _knows_no_roles(self, error: BaseException) -> bool:
+        """Tell whether a no may come from an API server that has just started."""
+        forbidden = getattr(error, "status", 0) == HTTPStatus.FORBIDDEN
+        self._refused += self._away and forbidden
+        return self._away and forbidden and self._refused <= _REFUSED_AT_MOST

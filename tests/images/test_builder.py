@@ -4,53 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from testbed.facility import wait_for
-from testbed.images import PROGRAMS, REPOSITORY, build_image
-from testbed.require import require
+from testbed.images import REPOSITORY, build_image
 from testbed.small_disk import small_disk
-from testbed.tiny_image import lay_tiny, start, tiny_builder
-from tools.images import records
+from testbed.tiny_image import git, pause, start, tiny_builder
 from tools.images.base import own_base
 from tools.images.engine import Engine
 from tools.images.errors import ImageError
 from tools.images.places import Places
-from tools.images.programs import SEARCHED, explain, require_programs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay a checkout with an image of a few programs of this machine, which builds in a second."""
-    missing = [name for name in PROGRAMS if shutil.which(name, path=SEARCHED) is None]
-    require("images", not missing, f"{', '.join(missing)} build and run images (make system)")
-    lay_tiny(tmp_path)
-    git(tmp_path, "init", "-q")
-    git(tmp_path, "add", "-A")
-    pause(tmp_path, 0, monkeypatch)
-    return tmp_path
-
-
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", "-C", folder / "checkout", *words], check=True)
-
-
-def pause(folder: Path, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the next builds take so long."""
-    (folder / "pause").write_text(f"{seconds}\n")
-    monkeypatch.setenv("AF_CA_BUNDLE", str(folder / "pause"))
+from tools.images.programs import explain, require_programs
 
 
 def log(folder: Path) -> str:
@@ -107,6 +78,21 @@ def test_tag_changes_when_an_input_does(folder: Path, change: str) -> None:
     assert Path(second.archive).exists()
 
 
+def test_a_base_of_this_machine_is_taken_when_it_is_named(folder: Path) -> None:
+    """No registry is asked for what is here."""
+    builder = tiny_builder(folder)
+    (first,) = builder.build(["tiny"])
+    recipe = folder / "checkout/images/tiny/Containerfile"
+    recipe.write_text(
+        "ARG DEBIAN=registry.invalid/none\nFROM ${DEBIAN}\nCOPY images/tiny/word /more\n"
+    )
+    builder.base_image = first.reference
+    (second,) = builder.build(["tiny"])
+    assert first.reference in second.inputs["base"]
+    with Engine(builder.places).files(second.reference) as root:
+        assert {"bin", "word", "more"} <= {path.name for path in Path(root).iterdir()}
+
+
 def test_slow_layers_are_taken_again_when_the_last_one_changes(folder: Path) -> None:
     tiny_builder(folder).build(["tiny"])
     (folder / "checkout/images/tiny/word").write_text("two")
@@ -154,18 +140,6 @@ def test_half_an_archive_is_built_again_when_found(folder: Path) -> None:
         archive.truncate(first.size // 2)
     (second,) = builder.build(["tiny"])
     assert Path(second.archive).stat().st_size == second.size > first.size // 2
-
-
-def test_old_images_go_when_newer_ones_were_used(folder: Path) -> None:
-    builder = tiny_builder(folder)
-    built = []
-    for number in range(records.KEPT + 1):
-        (folder / "checkout/images/tiny/word").write_text(str(number))
-        built += builder.build(["tiny"])
-    there = [Path(record.archive).exists() for record in built]
-    assert there == [False, *[True] * records.KEPT]
-    engine = Engine(builder.places)
-    assert [engine.has(record.reference) for record in built] == there
 
 
 def test_disk_is_named_when_it_has_no_room(tmp_path: Path) -> None:
@@ -265,12 +239,3 @@ def test_package_is_named_when_debian_has_none_of_that_name(folder: Path) -> Non
 )
 def test_reason_is_a_sentence_when_a_program_fails(output: str, sentence: str) -> None:
     assert sentence in explain(output)
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays(tmp_path: Path) -> Iterator[None]:
-    """Unmount what buildah keeps mounted, or pytest cannot remove the folder."""
-    yield
-    for part in psutil.disk_partitions(all=True):
-        if part.mountpoint.startswith(str(tmp_path)):
-            subprocess.run(["umount", "--lazy", part.mountpoint], check=False)

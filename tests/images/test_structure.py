@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +23,22 @@ USERS = {
     "lab": (1000, 100),
     "xcache": (10940, 10940),
     "dask-gateway": (1000, 1000),
+    "lab-root": (1000, 100),
+    "lab-gpu": (1000, 100),
 }
 
-WITH_PYTHON = [name for name in DEFAULT if name != "xcache"]
+LARGE = [
+    name
+    for name, asked in (("lab-root", "AF_LAB_ROOT"), ("lab-gpu", "AF_LAB_GPU"))
+    if os.environ.get(asked)
+]
+
+TRIED = [*DEFAULT, *LARGE]
+
+WITH_PYTHON = [name for name in TRIED if name != "xcache"]
 
 
-@pytest.fixture(scope="module", params=DEFAULT)
+@pytest.fixture(scope="module", params=TRIED)
 def box(request: pytest.FixtureRequest) -> Iterator[Inside]:
     with inside(build_image(request.param)) as container:
         yield container

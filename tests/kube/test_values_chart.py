@@ -141,6 +141,8 @@ def test_hub_and_proxy_reach_little_when_the_chart_has_added_its_rules(
     found = policies(rendered(chart, facility_values, tmp_path))
     assert permits(found["hub"], PROXY, 8001)
     assert permits(found["hub"], ip_address("10.96.0.1"), 443)
+    # nothing private but the ports of API servers and databases
+    assert not permits(found["hub"], ip_address("10.96.0.1"), 22)
     assert permits(found["hub"], PUBLIC, 8444)
     assert not permits(found["hub"], PUBLIC, 80)
     assert not permits(found["hub"], ip_address("169.254.169.254"), 80)

@@ -87,13 +87,13 @@ class ChartFacility(PodFacility):
             made_so = yaml.safe_load(self.kubectl("get", "service", name, "--output=yaml"))
             self.addresses[name] = made_so["spec"]["clusterIP"]
 
-    def _hold(self, kind: str, name: str, data: dict[str, str]) -> None:
+    def hold(self, kind: str, name: str, data: dict[str, str]) -> None:
         """Make the one secret of the documents in place of what the tests' own hub mounts."""
         if name != "hub":
-            super()._hold(kind, name, data)
+            super().hold(kind, name, data)
         elif kind == "Secret":
             wanted = ("client-secret", "crypt-key", "cookie-secret")
-            super()._hold(kind, "analysis-facility", {key: data[key] for key in wanted})
+            super().hold(kind, "analysis-facility", {key: data[key] for key in wanted})
 
     def _values(self) -> list[Path]:
         """Write the values: ours, generated ones, an overlay, and what this cluster wants."""

@@ -19,6 +19,7 @@ from tools.images.engine import Engine
 from tools.images.places import Places
 from tools.images.programs import SEARCHED
 from tools.images.records import Record
+from tools.images.retention import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,9 +92,15 @@ class Inside:
 
 @cache
 def build_image(name: str) -> Record:
-    """Return the record of an image of this checkout, building it if needed."""
+    """Return the record of an image of this checkout, building it if needed; it stays for us."""
     missing = [each for each in PROGRAMS if shutil.which(each, path=SEARCHED) is None]
     require("images", not missing, f"{', '.join(missing)} build and run images (make system)")
+    while not hold(Places.default().home, record := _built(name)):
+        pass  # others have built newer ones in this very moment
+    return record
+
+
+def _built(name: str) -> Record:
     command = [sys.executable, "-m", "tools.images", "build", name]
     done = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=BUILD_PATIENCE, check=False

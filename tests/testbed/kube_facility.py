@@ -248,13 +248,13 @@ class PodFacility:
         }
         theirs = {"client-secret": client_secret, "tls.crt": certificate, "tls.key": key}
         config = (MANIFESTS / "jupyterhub_config.py").read_text()
-        self._hold("ConfigMap", "authorities", {"ca-bundle.pem": authority})
-        self._hold(
+        self.hold("ConfigMap", "authorities", {"ca-bundle.pem": authority})
+        self.hold(
             "ConfigMap", "hub", {"facility.yaml": self.facility(), "jupyterhub_config.py": config}
         )
-        self._hold("ConfigMap", "parts", self._parts())
-        self._hold("Secret", "hub", own)
-        self._hold("Secret", "parts", theirs)
+        self.hold("ConfigMap", "parts", self._parts())
+        self.hold("Secret", "hub", own)
+        self.hold("Secret", "parts", theirs)
 
     def facility(self) -> str:
         """Write the facility file."""
@@ -298,7 +298,7 @@ class PodFacility:
         )
         return {"iam.json": iam.model_dump_json(), "storage.json": storage.model_dump_json()}
 
-    def _hold(self, kind: str, name: str, data: dict[str, str]) -> None:
+    def hold(self, kind: str, name: str, data: dict[str, str]) -> None:
         """Apply a ConfigMap or a Secret."""
         key = "stringData" if kind == "Secret" else "data"
         text = yaml.safe_dump(
@@ -331,9 +331,9 @@ def pod_facility_in(
 def facility_images(kube: Cluster, kube_image: Callable[[str], Record]) -> dict[str, str]:
     """Bring the images of a facility into the cluster and return their references."""
     hub, lab = kube_image("hub"), kube_image("lab")
-    parts, archive = build_parts(hub)
-    kube.load(archive)
-    return {"hub": hub.reference, "lab": lab.reference, "parts": parts}
+    parts = build_parts(hub)
+    kube.load(Path(parts.archive))
+    return {"hub": hub.reference, "lab": lab.reference, "parts": parts.reference}
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.images.build import keep
 from tools.images.engine import Engine
 from tools.images.inputs import tag
 from tools.images.places import ROOT, Places
-from tools.images.records import archive_path, reference_of
+from tools.images.records import find, reference_of
+from tools.images.retention import hold, tidy
 
 if TYPE_CHECKING:
     from tools.images.records import Record
@@ -35,33 +37,36 @@ def locked(text: str) -> str:
     return "\n".join(named[name] for name in PACKAGES) + "\n"
 
 
-def build_parts(hub: Record) -> tuple[str, Path]:
-    """Return reference and archive of the image, building it if there is none on this hub."""
+def build_parts(hub: Record) -> Record:
+    """Return the record of the image, building it if there is none on this hub."""
     containerfile = FOLDER / "Containerfile"
     requirements = locked((ROOT / "requirements" / "facility.txt").read_text())
     places, engine = Places.default(), Engine(Places.default())
     made_of = {"hub": hub.tag, "file": containerfile.read_text(), "packages": requirements}
-    reference = reference_of(NAME, tag(made_of))
-    archive = archive_path(places.home, NAME, tag(made_of))
     with places.turn(print):
-        if archive.exists():
-            return reference, archive
-        engine.prepare()
-        if not engine.has(hub.reference):
-            engine.load(Path(hub.archive))
-        for old in places.home.glob(f"{NAME}-*"):
-            old.unlink()
-        with tempfile.TemporaryDirectory(dir=places.work) as folder:
-            shutil.copy(containerfile, folder)
-            (Path(folder) / "requirements.txt").write_text(requirements)
-            authorities = os.environ.get("AF_CA_BUNDLE") or os.environ.get("PIP_CERT")
-            engine.build(
-                reference,
-                Path(folder),
-                Path(folder) / "Containerfile",
-                arguments={"HUB": hub.reference},
-                secrets={"authorities": Path(authorities)} if authorities else {},
-                log=places.logs / f"{NAME}.log",
-            )
-        engine.save(reference, archive, log=places.logs / f"{NAME}.log")
-    return reference, archive
+        record = find(places.home, NAME, tag(made_of)) or _build(places, engine, hub, made_of)
+        hold(places.home, record)
+        return record
+
+
+def _build(places: Places, engine: Engine, hub: Record, made_of: dict[str, str]) -> Record:
+    begin = time.monotonic()
+    engine.prepare()
+    if not engine.has(hub.reference):
+        engine.load(Path(hub.archive))
+    with tempfile.TemporaryDirectory(dir=places.work) as folder:
+        context = Path(folder)
+        (context / "Containerfile").write_text(made_of["file"])
+        (context / "requirements.txt").write_text(made_of["packages"])
+        authorities = os.environ.get("AF_CA_BUNDLE") or os.environ.get("PIP_CERT")
+        engine.build(
+            reference_of(NAME, tag(made_of)),
+            context,
+            context / "Containerfile",
+            arguments={"HUB": hub.reference},
+            secrets={"authorities": Path(authorities)} if authorities else {},
+            log=places.logs / f"{NAME}.log",
+        )
+    record = keep(engine, places, NAME, made_of, begin=begin)
+    tidy(places, engine)
+    return record

@@ -6,11 +6,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.images import REPOSITORY
 from tools.images.build import Builder
 from tools.images.catalogue import Image
 from tools.images.places import Places
+
+if TYPE_CHECKING:
+    import pytest
 
 TINY = {"tiny": Image("tiny", project=False, room=0)}
 
@@ -71,3 +75,14 @@ def start(folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def git(folder: Path, *words: str) -> None:
+    """Run git in the checkout."""
+    subprocess.run(["git", "-C", folder / "checkout", *words], check=True)
+
+
+def pause(folder: Path, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next builds take so long."""
+    (folder / "pause").write_text(f"{seconds}\n")
+    monkeypatch.setenv("AF_CA_BUNDLE", str(folder / "pause"))

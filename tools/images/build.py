@@ -23,6 +23,7 @@ from tools.images.engine import Engine
 from tools.images.errors import ImageError
 from tools.images.inputs import copy, fingerprint, tag, tracked
 from tools.images.places import ROOT, Places
+from tools.images.retention import number_kept, tidy
 from tools.images.wheel import wheel, wheel_files
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Builder:
     def __post_init__(self) -> None:
         self._engine = Engine(self.places)
         self._renewed: set[str] = set()
+        self._built = False
 
     def build(self, names: Sequence[str]) -> list[Record]:
         """Return the images' records, building those that are not there; waits for its turn.
@@ -74,11 +76,15 @@ class Builder:
             Something is missing or failed, in a sentence.
         """
         programs.require_programs(programs.NEEDED)
+        number_kept()  # said before minutes of work
         self.places.prepare()
         try:
             with self.places.turn(self.report):
                 self._engine.prepare()
-                return [self._image(self.images[name]) for name in names]
+                found = [self._image(self.images[name]) for name in names]
+                if self._built:
+                    tidy(self.places, self._engine)
+                return found
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -100,8 +106,6 @@ class Builder:
         self._clean()
         begin = time.monotonic()
         reference = records.reference_of(image.name, name)
-        archive = records.archive_path(self.places.home, image.name, name)
-        bill = records.sbom_path(self.places.home, image.name, name)
         log = self.places.logs / f"{image.name}.log"
         log.unlink(missing_ok=True)
         if parent and not self._engine.has(parent.reference):
@@ -118,26 +122,9 @@ class Builder:
                 log=log,
                 may_pull=not parent and self.base_image != bases.OWN,
             )
-        self.report(f"Writing {archive}")
-        with self._engine.files(reference) as mounted:
-            content = sbom.document(Path(mounted), name=image.name, tag=name)
-            unpacked = size(Path(mounted))
-        records.write_whole(bill, json.dumps(content, indent=1) + "\n")
-        self._engine.save(reference, archive, log=log)
-        record = records.Record(
-            name=image.name,
-            tag=name,
-            reference=reference,
-            archive=str(archive),
-            sbom=str(bill),
-            size=archive.stat().st_size,
-            unpacked=unpacked,
-            seconds=round(time.monotonic() - begin, 1),
-            inputs=inputs,
-        )
-        records.write(self.places.home, record)
-        self._retire(image.name)
-        return record
+        self.report(f"Writing {records.archive_path(self.places.home, image.name, name)}")
+        self._built = True
+        return keep(self._engine, self.places, image.name, inputs, begin=begin)
 
     def _base(self, image: Image) -> bases.Base:
         if chosen := bases.choose(self.base_image, image.debian):
@@ -186,11 +173,45 @@ class Builder:
         for path in self.places.work.glob("context-*"):
             shutil.rmtree(path)
 
-    def _retire(self, name: str) -> None:
-        old = records.outdated(self.places.home, name)
-        for record in old:
-            records.forget(self.places.home, record)
-        self._engine.remove([record.reference for record in old])
+
+def keep(
+    engine: Engine, places: Places, name: str, inputs: Mapping[str, str], *, begin: float
+) -> Record:
+    """Write archive, bill of materials and record of an image that is in the storage now.
+
+    Parameters
+    ----------
+    engine, places
+        Where it is, and where it goes.
+    name
+        Of the image.
+    inputs
+        What it was made from.
+    begin
+        When its building began, by the monotonic clock.
+    """
+    named = tag(inputs)
+    reference = records.reference_of(name, named)
+    archive = records.archive_path(places.home, name, named)
+    bill = records.sbom_path(places.home, name, named)
+    with engine.files(reference) as mounted:
+        content = sbom.document(Path(mounted), name=name, tag=named)
+        unpacked = size(Path(mounted))
+    records.write_whole(bill, json.dumps(content, indent=1) + "\n")
+    engine.save(reference, archive, log=places.logs / f"{name}.log")
+    record = records.Record(
+        name=name,
+        tag=named,
+        reference=reference,
+        archive=str(archive),
+        sbom=str(bill),
+        size=archive.stat().st_size,
+        unpacked=unpacked,
+        seconds=round(time.monotonic() - begin, 1),
+        inputs=inputs,
+    )
+    records.write(places.home, record)
+    return record
 
 
 def lay_context(

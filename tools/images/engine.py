@@ -75,10 +75,19 @@ class Engine:
             environment=self.environment,
         )
 
+    def references(self) -> list[str]:
+        """List what the images in the storage are called; one may have several names."""
+        listed = json.loads(self.ask("images", "--json") or "null") or []
+        return [name for image in listed for name in image.get("names") or ()]
+
     def has(self, reference: str) -> bool:
         """Tell whether an image is in the storage."""
-        listed = json.loads(self.ask("images", "--json") or "null") or []
-        return any(reference in (image.get("names") or ()) for image in listed)
+        return reference in self.references()
+
+    def used(self) -> set[str]:
+        """Return the references of images that a container was made of."""
+        listed = json.loads(self.ask("containers", "--json") or "null") or []
+        return {container["imagename"] for container in listed}
 
     def configuration(self, reference: str) -> dict[str, Any]:
         """Return an image's configuration as the OCI specification writes it."""
@@ -187,10 +196,3 @@ class Engine:
             pid = name.removeprefix("af-inside-").split("-")[0]
             if name and not (pid.isdigit() and Path("/proc", pid).is_dir()):
                 self.ask("rm", name)
-
-    def remove(self, references: list[str]) -> None:
-        """Remove images, and layers that no image needs any more."""
-        for reference in references:
-            if self.has(reference):
-                self.ask("rmi", reference)
-        self.ask("rmi", "--prune")

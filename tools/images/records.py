@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KEPT = 3
-"""Archives kept of each image; several checkouts may use one folder."""
-
 
 @dataclass(frozen=True)
 class Record:
@@ -67,13 +64,14 @@ def sbom_path(home: Path, name: str, tag: str) -> Path:
     return home / f"{name}-{tag}.cdx.json"
 
 
-def _record_path(home: Path, name: str, tag: str) -> Path:
+def record_path(home: Path, name: str, tag: str) -> Path:
+    """Return where the record of an image is or will be."""
     return home / f"{name}-{tag}.json"
 
 
 def find(home: Path, name: str, tag: str) -> Record | None:
     """Return the record of an image if it is whole, and mark it as used."""
-    path = _record_path(home, name, tag)
+    path = record_path(home, name, tag)
     try:
         record = Record(**json.loads(path.read_text()))
         whole = Path(record.archive).stat().st_size == record.size and Path(record.sbom).is_file()
@@ -87,7 +85,7 @@ def find(home: Path, name: str, tag: str) -> Record | None:
 
 def write(home: Path, record: Record) -> None:
     """Keep a record; ``NAME.json`` is the last one that was built of each name."""
-    path = _record_path(home, record.name, record.tag)
+    path = record_path(home, record.name, record.tag)
     write_whole(path, json.dumps(asdict(record), indent=1) + "\n")
     link = home / f".{record.name}.link"
     link.unlink(missing_ok=True)
@@ -104,24 +102,3 @@ def write_whole(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-
-
-def outdated(home: Path, name: str) -> list[Record]:
-    """Return the records of `name` beyond the `KEPT` that were used last."""
-    found = []
-    for path in home.glob(f"{name}-*.json"):
-        try:
-            record = Record(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
-            continue
-        if record.name == name:
-            found.append((path.stat().st_mtime, record))
-    found.sort(key=lambda each: each[0], reverse=True)
-    return [record for _, record in found[KEPT:]]
-
-
-def forget(home: Path, record: Record) -> None:
-    """Remove an image's files, the record first: nobody is to believe the rest."""
-    _record_path(home, record.name, record.tag).unlink(missing_ok=True)
-    Path(record.archive).unlink(missing_ok=True)
-    Path(record.sbom).unlink(missing_ok=True)

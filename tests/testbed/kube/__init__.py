@@ -8,6 +8,7 @@ From the pure to what touches the machine::
     tools        programs: built from Go modules, or taken from a wheel
     images       OCI archives of a single program
     pki          authorities, certificates, kubeconfigs
+    store        images in the node's store
     processes    starting and finding processes
     host         namespace, control groups, mounts and what else a cluster leaves behind
     demands      what this machine has to have, each with its sentence

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final
 from af_hub.errors import SetupError
 from testbed.kube import demands, extras, host, images, pki, processes, recipes
 from testbed.kube.api import Api
-from testbed.kube.parts import Parts, import_image, stored_images
+from testbed.kube.parts import Parts
+from testbed.kube.store import forget_images, load_images, stored_images
 from testbed.kube.tools import BASE, GIGABYTES, Tools, say
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class Node:
             parts.start(name)
         self._await("containerd", self._containerd_ready)
         self.load(*sorted(self.settings.images.glob("*.tar")))
+        forget_images(self.settings)
         self._await("apiserver", self._ready)
         for name in ("controller-manager", "scheduler", "kubelet", "proxy", "policies"):
             parts.start(name)
@@ -239,16 +241,14 @@ class Node:
     def load(self, *archives: Path) -> None:
         """Bring images into the node's store; those that it has already cost nothing.
 
+        What is brought in makes room: images whose archive is gone, and that nothing runs from, go.
+
         Raises
         ------
         OSError
             An archive cannot be read, or the disk is full.
         """
-        stored = stored_images(self.settings)
-        for archive in archives:
-            inside = images.contents(archive)
-            if not inside or any(stored.get(name) != each for name, each in inside.items()):
-                import_image(self.settings, archive)
+        load_images(self.settings, *archives)
 
     # --- down --------------------------------------------------------------------------------
 

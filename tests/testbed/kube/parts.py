@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,42 +114,3 @@ class Parts:
     @property
     def _file(self) -> Path:
         return self.settings.run / "commands.json"
-
-
-def import_image(settings: Settings, archive: Path) -> None:
-    """Bring an archive into the store of images.
-
-    Raises
-    ------
-    OSError
-        It could not be read, or the disk is full.
-    """
-    done = subprocess.run(
-        [*_ctr(settings), "import", "--snapshotter", "overlayfs", str(archive)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise OSError(f"{archive}: {done.stderr.strip()[-500:]}")
-
-
-def stored_images(settings: Settings) -> dict[str, str]:
-    """Return the digest of each image in the store.
-
-    Raises
-    ------
-    OSError
-        containerd does not answer.
-    """
-    done = subprocess.run(
-        [*_ctr(settings), "ls"], capture_output=True, text=True, check=False, timeout=30
-    )
-    if done.returncode:
-        raise OSError(done.stderr.strip()[-500:])
-    rows = [line.split() for line in done.stdout.splitlines()[1:]]
-    return {row[0]: row[2] for row in rows if len(row) > 2}
-
-
-def _ctr(settings: Settings) -> list[str]:
-    return ["ctr", "--address", str(settings.socket), "--namespace", "k8s.io", "images"]

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from af_hub.errors import ConfigError
 from af_hub.kube_values import FILE, Site
 from af_hub.kube_values.network import PRIVATE, PRIVATE_6
 from testbed.egress import Pod, permits
@@ -151,11 +152,45 @@ def test_kubernetes_takes_the_rules_when_they_stand_in_a_policy(part: str) -> No
 
 def test_only_dns_is_open_beside_the_rules_when_the_chart_adds_its_own() -> None:
     base = yaml.safe_load(BASE.read_text())
-    closed = {"dnsPortsKubeSystemNamespace"}
-    for pod in (base["singleuser"], base["proxy"]["chp"]):
+    for pod in (base["hub"], base["singleuser"], base["proxy"]["chp"]):
         allowed = pod["networkPolicy"]["egressAllowRules"]
         assert len(allowed) == 6
-        assert {name for name, value in allowed.items() if value} == closed
-    hub = base["hub"]["networkPolicy"]["egressAllowRules"]
-    # the API server and the database
-    assert {name for name, value in hub.items() if value} == closed | {"privateIPs"}
+        assert {name for name, value in allowed.items() if value} == {"dnsPortsKubeSystemNamespace"}
+
+
+REACHES = ("10.0.0.1:6443", "[fd00::1]:6443", "postgres.databases.svc:5432")
+
+
+def test_hub_reaches_the_api_server_and_the_database_only_when_they_are_named() -> None:
+    site = Site.read(public_url=None, subdomains=False, hub_reaches=REACHES)
+    found = rules("hub", site=site)
+    assert permits(found, IPv4Address("10.0.0.1"), 6443)
+    assert permits(found, IPv6Address("fd00::1"), 6443)
+    assert permits(found, service("postgres", "databases"), 5432)
+    assert permits(found, PUBLIC, 8444)
+    for address in ("10.0.0.1", "10.0.0.2", "192.168.1.1", "169.254.169.254"):
+        assert not permits(found, IPv4Address(address), 443)
+    assert not permits(found, IPv4Address("10.0.0.2"), 6443)
+    assert not permits(found, service("postgres"), 5432)
+
+
+@given(st.ip_addresses(v=4), st.integers(1, 65535))
+def test_private_addresses_are_closed_but_for_three_ports_when_nothing_is_named(
+    address: Any, port: int
+) -> None:
+    inside = any(address in ip_network(one) for one in PRIVATE)
+    metadata = address in ip_network("169.254.0.0/16")
+    expected = port in {443, 5432, 6443} and not metadata if inside else port == 8444
+    assert permits(rules("hub"), address, port) is expected
+    site = Site.read(public_url=None, subdomains=False, hub_reaches=REACHES)
+    assert not permits(rules(site=site), IPv4Address("10.0.0.1"), 6443)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.1", "10.0.0.1:0", ":6443", "fd00::1:6443", "169.254.169.254:80", "a b:1", "x:70000"],
+)
+def test_place_is_refused_when_it_is_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="ADDRESS:PORT") as refused:
+        Site.read(public_url=None, subdomains=False, hub_reaches=(text,))
+    assert refused.value.code == "kube-hub-reaches"

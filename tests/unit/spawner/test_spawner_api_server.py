@@ -80,9 +80,19 @@ async def test_reflector_says_so_when_it_is_not_allowed_at_first(
     monkeypatch: pytest.MonkeyPatch, server: tuple[str, list[int]]
 ) -> None:
     url, statuses = server
-    statuses += [403]
+    statuses += [403] * 100
     with pytest.raises(ApiException, match="403"):
         await read(monkeypatch, url, again=False)
+
+
+@pytest.mark.parametrize("before", [[], [503] * 3])
+async def test_reflector_bears_a_no_at_first_when_the_server_has_just_started(
+    monkeypatch: pytest.MonkeyPatch, server: tuple[str, list[int]], before: list[int]
+) -> None:
+    """A hub that starts meanwhile would take all Labs for ended."""
+    url, statuses = server
+    statuses += [*before, *[403] * 3]
+    assert (await read(monkeypatch, url, again=False)).pods
 
 
 @pytest.mark.parametrize(
