@@ -78,11 +78,12 @@ def meter_of(what: str, used: int, most: int | None) -> Meter:
     >>> meter_of("gpus", 3, 8).text, meter_of("ram", 2 * 1024**3, None).text
     ('3 of 8', '2 GiB')
     """
-    write = size_in_words if what == "ram" else str
+    write = size_in_words if what == "ram" and used else str
     if most is None:
         return Meter(_NAMES[what], write(used))
+    limit = size_in_words(most) if what == "ram" else str(most)
     part = min(1.0, used / most) if most else 1.0
-    return Meter(_NAMES[what], f"{write(used)} of {write(most)}", round(part, 4))
+    return Meter(_NAMES[what], f"{write(used)} of {limit}", round(part, 4))
 
 
 def _title(limit: Limit, group: str) -> str:

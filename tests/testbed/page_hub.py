@@ -232,6 +232,11 @@ class PageHub:
         for user in users:
             self.until(user["name"], lambda server: server is None)
 
+    def forget(self) -> None:
+        """Forget what everybody chose last; who has never started anything has nothing to forget."""
+        for user in {user for users in GROUPS.values() for user in users}:
+            self.api("PATCH", f"/users/{user}/servers/", {"user_options": {}})
+
 
 @pytest.fixture(scope="session")
 def page_hub_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageHub]:
@@ -248,7 +253,8 @@ def page_hub_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageH
 
 @pytest.fixture
 def page_hub(page_hub_running: PageHub) -> Iterator[PageHub]:
-    """Give a hub on which nothing runs."""
+    """Give a hub on which nothing runs and nobody has a last choice."""
+    page_hub_running.forget()
     yield page_hub_running
     page_hub_running.release()
 
