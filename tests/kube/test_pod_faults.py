@@ -235,7 +235,8 @@ def test_hub_is_right_when_the_api_server_was_away(pod_facility: PodFacility, al
         wait_ready(facility.kube, facility.namespace, "plain")
         clock.tell("a plain pod runs, so scheduler and kubelet are back")
         facility.kubectl("delete", "pod", "plain", "--wait=false")
-    wait_for(carol.server_answers, "the Lab of carol", DEADLINE)
+    # how long a Lab takes to begin is not the hub's
+    wait_for(carol.server_answers, "the Lab of carol")
     clock.tell("a new Lab answers")
     for each in threads:
         each.join(90)

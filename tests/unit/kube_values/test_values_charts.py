@@ -114,6 +114,17 @@ def test_caches_pod_is_confined_when_a_cluster_runs_it(tmp_path: Path) -> None:
         assert ("service" in mounted) == (container.get("args", [""])[0] == "proxy")
 
 
+def test_cache_trusts_a_private_issuer_when_its_authority_is_named(tmp_path: Path) -> None:
+    named = ("--set", "issuerAuthorities=authorities")
+    documents = template(VALUES / "charts/xcache", tmp_path, *given("xcache", tmp_path), *named)
+    (spec,) = [spec for one in documents for _name, spec in pods_in(one)]
+    (cache,) = [one for one in spec["containers"] if one["name"] == "xcache"]
+    mounts = {mount["mountPath"]: mount for mount in cache["volumeMounts"]}
+    mount = mounts["/etc/ssl/certs/ca-certificates.crt"]
+    (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
+    assert volume["configMap"] == {"name": "authorities"}
+
+
 def test_chart_says_what_is_missing_when_the_cache_has_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"xcache\.values\.yaml"):
         template(VALUES / "charts/xcache", tmp_path)
