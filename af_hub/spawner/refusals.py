@@ -86,6 +86,7 @@ def request_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
     SpawnRefused
         To be raised.
     """
+    quiet_refusals()
     # the events of `IAMAuthenticator`; beside another authenticator, lines of the hub's log
     audit = getattr(getattr(spawner, "authenticator", None), "audit", None) or Audit()
     name = spawner.user.name
@@ -111,3 +112,10 @@ class NoTracebackForRefusals(logging.Filter):
             record.msg, record.args = "Refused to start a server: %s", (str(info[1]),)
             record.levelno, record.levelname = logging.INFO, "INFO"
         return True
+
+
+def quiet_refusals() -> None:
+    """Keep tracebacks of refusals out of the hub's log, also of one that `configure` has not set up."""
+    log = logging.getLogger("JupyterHub")
+    if not any(isinstance(item, NoTracebackForRefusals) for item in log.filters):
+        log.addFilter(NoTracebackForRefusals())
