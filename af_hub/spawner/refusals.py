@@ -115,7 +115,12 @@ class NoTracebackForRefusals(logging.Filter):
 
 
 def quiet_refusals() -> None:
-    """Keep tracebacks of refusals out of the hub's log, also of one that `configure` has not set up."""
-    log = logging.getLogger("JupyterHub")
-    if not any(isinstance(item, NoTracebackForRefusals) for item in log.filters):
-        log.addFilter(NoTracebackForRefusals())
+    """Keep tracebacks of refusals out of the log, also of a hub that `configure` has not set up.
+
+    A refusal that comes after the spawn page has answered (one second) reaches nobody, which asyncio
+    logs by itself.
+    """
+    for name in ("JupyterHub", "asyncio"):
+        log = logging.getLogger(name)
+        if not any(isinstance(item, NoTracebackForRefusals) for item in log.filters):
+            log.addFilter(NoTracebackForRefusals())
