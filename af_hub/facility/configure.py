@@ -5,7 +5,6 @@ It sets traits and nothing else; whatever the file says can also be set by hand.
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from af_hub.facility.pages import TEMPLATES, page_variables
 from af_hub.iam.scopes import custom_scopes, roles
 from af_hub.spawner.handlers import ROUTES
 from af_hub.spawner.pod import AUTHORITIES, CA_BUNDLE
-from af_hub.spawner.refusals import NoTracebackForRefusals
+from af_hub.spawner.refusals import quiet_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -83,7 +82,7 @@ def configure(
         **_current(hub, "custom_scopes", {}),
         **custom_scopes(facility.identity.services),
     }
-    _quiet_refusals()
+    quiet_refusals()
     return facility
 
 
@@ -231,10 +230,3 @@ def _current(section: Config, name: str, default: Any) -> Any:
 def _extend(section: Config, name: str, items: list[Any]) -> None:
     """Add to a list trait what somebody else may have begun."""
     section[name] = [*_current(section, name, []), *items]
-
-
-def _quiet_refusals() -> None:
-    """Keep tracebacks of refusals out of the hub's log."""
-    log = logging.getLogger("JupyterHub")
-    if not any(isinstance(item, NoTracebackForRefusals) for item in log.filters):
-        log.addFilter(NoTracebackForRefusals())

@@ -91,6 +91,7 @@ def request_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
     SpawnRefused
         To be raised.
     """
+    quiet_refusals()
     # the events of `IAMAuthenticator`; beside another authenticator, lines of the hub's log
     audit = getattr(getattr(spawner, "authenticator", None), "audit", None) or Audit()
     name = spawner.user.name
@@ -117,3 +118,15 @@ class NoTracebackForRefusals(logging.Filter):
             record.msg, record.args = "Refused to start a server: %s", (str(info[1]),)
             record.levelno, record.levelname = logging.INFO, "INFO"
         return True
+
+
+def quiet_refusals() -> None:
+    """Keep tracebacks of refusals out of the log, also of a hub that `configure` has not set up.
+
+    A refusal that comes after the spawn page has answered (one second) reaches nobody, which asyncio
+    logs by itself.
+    """
+    for name in ("JupyterHub", "asyncio"):
+        log = logging.getLogger(name)
+        if not any(isinstance(item, NoTracebackForRefusals) for item in log.filters):
+            log.addFilter(NoTracebackForRefusals())

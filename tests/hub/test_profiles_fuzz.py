@@ -64,21 +64,21 @@ async def test_nothing_outside_policy_is_granted_when_requests_come_by_the_hundr
     assert (await hub.api("GET", ""))[0] == 200
     assert hub.process is not None
     assert hub.process.returncode is None
-    assert not [status for status in fuzzed.statuses if status >= 500 or status in {200, 201, 202}]
+    assert not [status for status in fuzzed.statuses if status >= 500 or status < 400]
     said = hub.log()[log:]
     assert "Traceback" not in said
     assert "consecutive spawn" not in said
     # every refusal has a reason of the list and is counted
     ours = {str(reason) for reason in Reason} | {GRANTED}
     assert set(fuzzed.reasons) <= ours | {""}, fuzzed.reasons
-    assert fuzzed.reasons[GRANTED] == len(plans)
+    assert 0 <= len(plans) - fuzzed.reasons[GRANTED] <= fuzzed.late
     # JupyterHub's own words for options that are no object, and for an option without a name
     assert set(fuzzed.nameless) <= {400, 422}, fuzzed.nameless
     nameless = fuzzed.reasons[""]
     assert nameless < COUNT / 10, fuzzed.reasons
     after = await metric(hub, refusals)
     counted = sum(after.values()) - sum(before.values())
-    assert counted == sum(fuzzed.reasons.values()) - nameless
+    assert counted == sum(fuzzed.reasons.values()) - nameless + fuzzed.late
 
 
 async def test_failures_have_a_reason_in_jupyterhubs_own_metric(hub: ProfileHub) -> None:

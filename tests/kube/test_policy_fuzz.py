@@ -104,7 +104,8 @@ async def test_no_pod_is_outside_policy_when_a_thousand_requests_come(
     plans, made = fuzzed.granted()[plans_before:], pods(hub)[pods_before:]
     assert made
     # a plan became a pod, whatever its profile, or nothing: none was refused by the API server
-    assert len(made) == len(plans) == fuzzed.reasons[GRANTED], fuzzed.reasons
+    assert len(made) == len(plans), fuzzed.reasons
+    assert 0 <= len(plans) - fuzzed.reasons[GRANTED] <= fuzzed.late
     by_user: dict[str, list[dict[str, Any]]] = {}
     for user, kept in plans:
         assert fuzz.breach(USERS[user], as_plan(kept)) is None, (user, kept)
@@ -114,7 +115,7 @@ async def test_no_pod_is_outside_policy_when_a_thousand_requests_come(
         assert pod_breach(by_user[user].pop(0), pod) is None, (user, pod)
     assert hub.process is not None
     assert hub.process.returncode is None
-    assert not [status for status in fuzzed.statuses if status >= 500 or status in {200, 201, 202}]
+    assert not [status for status in fuzzed.statuses if status >= 500 or status < 400]
     assert set(fuzzed.nameless) <= {400, 422}, fuzzed.nameless
     said = hub.log()[log:]
     assert "Traceback" not in said

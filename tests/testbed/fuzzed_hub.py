@@ -49,6 +49,9 @@ USERS: Final = {
 }
 """Name to groups."""
 
+LATE: Final = frozenset({202, 302})
+"""Answers of a hub that has not decided yet."""
+
 GRANTED: Final = "granted-and-ended"
 
 _LIMITS: Final = [
@@ -109,6 +112,8 @@ class Fuzzed:
         How often it gave which reason.
     nameless
         What it answered without a reason of ours.
+    late
+        How often it answered before it knew.
     """
 
     hub: ProfileHub
@@ -116,6 +121,7 @@ class Fuzzed:
     statuses: Counter[int] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     nameless: Counter[int] = field(default_factory=Counter)
+    late: int = 0
 
     async def send(self, way: str, number: int, seed: int) -> None:
         """Send so many requests by one way, each user one at a time."""
@@ -138,6 +144,7 @@ class Fuzzed:
             f"/hub/spawn?{query}", data=body, headers=kind, allow_redirects=False
         ) as answer:
             self._note(answer)
+        await self._settle(sender.user)
 
     async def _query(self, sender: _Sender) -> None:
         pairs = _pairs(fuzz.fields(sender.draw, query=True), "opt-")
@@ -146,15 +153,18 @@ class Fuzzed:
         url = URL(f"/hub/spawn?{query}", encoded=True)
         async with sender.session.get(url, allow_redirects=False) as answer:
             self._note(answer)
+        await self._settle(sender.user)
 
     async def _rest(self, sender: _Sender) -> None:
         body = {"user_options": fuzz.raw_options(sender.draw)}
         await self._call("POST", f"/users/{sender.user}/server", body)
+        await self._settle(sender.user)
 
     async def _patch(self, sender: _Sender) -> None:
         body = {"user_options": fuzz.raw_options(sender.draw)}
         if await self._call("PATCH", f"/users/{sender.user}/servers/", body):
             await self._call("POST", f"/users/{sender.user}/server", None)
+        await self._settle(sender.user)
 
     async def _call(self, method: str, path: str, body: Any) -> bool:
         """Call the API as an administrator's service; tell whether it was content."""
@@ -173,7 +183,16 @@ class Fuzzed:
             self._note(answer)
             return False
 
+    async def _settle(self, user: str) -> None:
+        """Wait for the end of a start that was slower than the answer."""
+        if self.late:
+            await self.hub.gone(user)
+
     def _note(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.status in LATE:
+            # a busy hub answers before policy has: the refusal stands on the page that follows
+            self.late += 1
+            return
         self.statuses[answer.status] += 1
         self.reasons[answer.headers.get("AF-Refusal", "")] += 1
         if "AF-Refusal" not in answer.headers:

@@ -152,7 +152,7 @@ async def test_traits_are_those_of_kubespawner_when_a_profile_list_is_plain(
 async def test_override_is_gone_when_the_next_start_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    strange = [
+    strange: list[dict[str, Any]] = [
         {
             "display_name": "One",
             "kubespawner_override": {"of_nobody": 1, "extra_labels": {"a": "b"}},
