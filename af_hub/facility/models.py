@@ -14,6 +14,7 @@ from af_hub.facility.cache import Cache
 from af_hub.facility.identity import Identity
 from af_hub.facility.kubernetes import Kubernetes
 from af_hub.facility.limits import Limit
+from af_hub.facility.profile_warnings import profile_warnings
 from af_hub.facility.profiles import Profile
 from af_hub.facility.rucio import Rucio
 from af_hub.facility.storage import StorageDoor
@@ -78,7 +79,7 @@ class FacilityConfig(Model):
                 "identity.ca_file: Labs in pods do not get it; name a ConfigMap with it in "
                 "kubernetes.ca_config_map."
             )
-        return (*found, *data_warnings(self))
+        return (*found, *profile_warnings(self.profiles, self.limits), *data_warnings(self))
 
     def require_xcache(self) -> XCache:
         """Return the section ``xcache``.

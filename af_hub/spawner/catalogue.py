@@ -44,11 +44,27 @@ def visible(
     patterns = tuple(dict.fromkeys(_patterns(profiles, limits)))
     known = select(sorted(groups), patterns)
     counted = _counted(known, profiles, limits)
-    applying = tuple(each for each in limits if not each.groups or matches_any(known, each.groups))
+    applying = _applying(known, limits)
     made = (_offer(profile, known) for profile in profiles if may_use(profile, known))
     return tuple(
         Offer(**parts, groups=counted, limits=applying) for parts in made if parts is not None
     )
+
+
+def concerning(
+    groups: Collection[str], limits: Sequence[Limit]
+) -> tuple[tuple[str, ...], tuple[Limit, ...]]:
+    """Find which groups the limits name, and which limits concern a member of these groups.
+
+    Parameters
+    ----------
+    groups
+        The user's groups.
+    limits
+        The facility's limits.
+    """
+    known = select(sorted(groups), [pattern for each in limits for pattern in each.groups])
+    return known, _applying(known, limits)
 
 
 def first_choice(offered: Sequence[Offer]) -> Offer | None:
@@ -71,6 +87,11 @@ def _patterns(profiles: Iterable[Profile], limits: Iterable[Limit]) -> Iterator[
             yield from thing.denied_groups
     for limit in limits:
         yield from limit.groups
+
+
+def _applying(known: Collection[str], limits: Sequence[Limit]) -> tuple[Limit, ...]:
+    """Choose the limits that concern a member of these groups."""
+    return tuple(each for each in limits if not each.groups or matches_any(known, each.groups))
 
 
 def _counted(

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from af_hub.errors import Refusal
 from af_hub.facility.images import is_reference, matcher
-from af_hub.spawner.profile_list import own_choice
 from af_hub.spawner.reasons import Reason
+from af_hub.spawner.unlisted import own_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,8 +12,11 @@ from traitlets import Float, Unicode, default
 
 from af_hub.errors import Refusal
 from af_hub.spawner import pod
+from af_hub.spawner.catalogue import concerning
+from af_hub.spawner.fitting import Fitting
 from af_hub.spawner.gpus.spawner import GpuKubeSpawner
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
+from af_hub.spawner.profile_list import SETTINGS, Member, listed, translated
 from af_hub.spawner.record import Record
 from af_hub.spawner.recorded import RecordedSpawner
 from af_hub.spawner.refusals import start_refused
@@ -20,6 +24,7 @@ from af_hub.spawner.reservations import Book, Reservation
 from af_hub.spawner.site import Site
 
 if TYPE_CHECKING:
+    from af_hub.spawner.offers import Offer
     from af_hub.spawner.plan import Plan
 
 
@@ -27,8 +32,8 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
     """Starts Labs in pods, from the profile catalogue.
 
     The settings of KubeSpawner hold as far as the plan does not set them (image, cores, memory,
-    devices); its ``profile_list`` is not read. Pods pass the pod security standard "restricted" and
-    hold no token of the cluster.
+    devices). Its ``profile_list`` is read where `profiles` is empty. Pods pass the pod security
+    standard "restricted" and hold no token of the cluster.
     """
 
     book: ClassVar[Book] = Book()
@@ -68,9 +73,8 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
     # what it uses of KubeSpawner, which is untyped
     image: Any
 
-    _facility_image = ""
-    _limits: dict[str, str] = {}
-    _labels: dict[str, str] = {}
+    _fitting: Fitting | None = None
+    _plan: Plan | None = None
 
     @default("cmd")
     def _default_cmd(self) -> list[str]:
@@ -127,12 +131,38 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
         """Leave time to pull a large image and to add a node."""
         return 300
 
+    async def offers(self, groups: frozenset[str]) -> tuple[Offer, ...]:
+        """Find what a member of these groups may have; without a catalogue, of a ``profile_list``."""
+        if not self._listed:
+            return await super().offers(groups)
+        found = self.profile_list
+        if callable(found):
+            found = found(self)
+            if inspect.isawaitable(found):
+                found = await found
+        counted, limits = concerning(groups, self.limits)
+        settings = {name: self._fitted.configured(name) for name in SETTINGS}
+        return listed(found, Member(groups, counted, limits), settings)
+
+    def in_our_form(self, raw: object) -> object:
+        """Read options as KubeSpawner has them where there is a ``profile_list``."""
+        return translated(raw) if self._listed else raw
+
+    @property
+    def _listed(self) -> bool:
+        """Whether there is a ``profile_list`` and no catalogue."""
+        return bool(self.profile_list) and not self.profiles
+
     async def look_at_site(self) -> Site:
         """Count devices; the rest is the scheduler's: what does not fit waits, with a reason."""
-        return Site(gpus=await self.gpu_models(), queue=self.gpu_queue)
+        # devices of a ``profile_list`` hang on options, and are nobody's product
+        gpus = None if self._listed else await self.gpu_models()
+        return Site(gpus=gpus, queue=self.gpu_queue)
 
     async def load_user_options(self) -> None:
-        """Do nothing: options are read by policy, which KubeSpawner's own reading would bypass."""
+        """Set what a ``profile_list`` says; policy has read the options long before."""
+        if self._plan is not None and self._plan.overrides is not None:
+            await self._fitted.override(self._plan.overrides)
 
     async def start(self) -> str:
         """Start a Lab, if the policy grants it.
@@ -199,13 +229,7 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
             cores=(),
             gpus=(),
         )
-        self._facility_image = self._facility_image or str(self.image)
-        self.image = plan.image or self._facility_image
-        self.cpu_limit = float(plan.cpu)
-        self.cpu_guarantee = plan.cpu * self.reserved_cpu
-        self.mem_limit = plan.ram
-        self.mem_guarantee = int(plan.ram * self.reserved_memory)
-        self._limits, self._labels = pod.device_limits(plan), pod.device_labels(plan)
+        self._fit(plan)
         facts = LabFacts(
             user=self.user.name,
             groups=tuple(sorted(groups)),
@@ -216,6 +240,28 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
         variables = lab_variables(self.lab_environment, facts) | pod.pod_variables(plan)
         self._lab_variables = {name: pod.literal(value) for name, value in variables.items()}
         return record
+
+    @property
+    def _fitted(self) -> Fitting:
+        """What sets traits for one start."""
+        self._fitting = self._fitting or Fitting(self)
+        return self._fitting
+
+    def _fit(self, plan: Plan) -> None:
+        """Set the traits that the plan decides."""
+        self._plan, fitted = plan, self._fitted
+        fitted.begin()
+        if plan.overrides is None:
+            fitted.put("cpu_limit", float(plan.cpu))
+            fitted.put("cpu_guarantee", plan.cpu * self.reserved_cpu)
+            fitted.put("mem_limit", plan.ram)
+            fitted.put("mem_guarantee", int(plan.ram * self.reserved_memory))
+        if plan.image is not None:
+            fitted.put("image", plan.image)
+        if plan.hub_url is not None:
+            fitted.put("hub_connect_url", plan.hub_url)
+        if not plan.home:
+            fitted.put("storage_pvc_ensure", False)
 
     async def _name_home(self) -> None:
         """Choose the home volume's name, unless the user has one or the administrator chose."""
@@ -229,14 +275,26 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
         manifest = await super().get_pod_manifest()
         spec = manifest.spec
         lab = next(each for each in spec.containers if each.name == "notebook")
-        claim = self.pvc_name if self.storage_pvc_ensure else None
-        for volume, where, read_only in pod.volumes(claim, self.ca_config_map):
-            spec.volumes.append(volume)
-            mount = {"name": volume["name"], "mountPath": where, "readOnly": read_only}
-            lab.volume_mounts.append(mount)
-        lab.resources.limits = {**(lab.resources.limits or {}), **self._limits}
         # else the names of other Services stand in every Lab's environment
         spec.enable_service_links = False
-        if self._labels:
-            spec.node_selector = {**(spec.node_selector or {}), **self._labels}
+        plan = self._plan
+        claim = self.pvc_name if self.storage_pvc_ensure else None
+        # a chart may have mounted a home of its own
+        taken = {_place(mount) for mount in lab.volume_mounts}
+        further = () if plan is None else plan.volumes
+        for volume, mount in pod.volumes(claim, self.ca_config_map, further):
+            if mount["mountPath"] not in taken:
+                spec.volumes.append(volume)
+                lab.volume_mounts.append(mount)
+        if plan is not None:
+            lab.resources.limits = {**(lab.resources.limits or {}), **pod.device_limits(plan)}
+            spec.node_selector = {**(spec.node_selector or {}), **pod.node_labels(plan)} or None
+            spec.tolerations = [*(spec.tolerations or ()), *pod.tolerations(plan)] or None
+            told = manifest.metadata.annotations or {}
+            manifest.metadata.annotations = {**dict(plan.annotations), **told}
         return manifest
+
+
+def _place(mount: Any) -> str:
+    """Read where something is mounted; KubeSpawner takes dictionaries and the client's objects."""
+    return str(mount.get("mountPath") if isinstance(mount, dict) else mount.mount_path)

@@ -52,7 +52,7 @@ def lab_variables(facility: Mapping[str, str], facts: LabFacts) -> dict[str, str
     dict
         Name to value. Later ones win: the profile's own, the facility's, ours.
     """
-    threads = str(facts.profile.cpu)
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
     return {
         **dict(facts.profile.environment),
         **facility,
@@ -67,10 +67,7 @@ def lab_variables(facility: Mapping[str, str], facts: LabFacts) -> dict[str, str
         "XDG_RUNTIME_DIR": str(facts.folders.runtime),
         "JUPYTER_RUNTIME_DIR": str(facts.folders.runtime / "jupyter"),
         # numerical libraries count the machine's cores, not those they may use
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "NUMEXPR_MAX_THREADS": threads,
+        **(dict.fromkeys(threads, str(facts.profile.cpu)) if facts.profile.cpu else {}),
     }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from af_hub.facility.limits import Limit
     from af_hub.facility.placement import Toleration
     from af_hub.facility.volumes import Volume
-    from af_hub.spawner.profile_list import Unlisted
+    from af_hub.spawner.unlisted import Unlisted
 
 _NO_LIMIT = MaxConcurrent()
 
@@ -170,6 +170,8 @@ class Offer:
         As in `Plan`.
     overrides
         Traits from a ``profile_list``; None from a catalogue.
+    settings
+        Of the spawner, where `overrides` say nothing.
     """
 
     name: str
@@ -198,3 +200,4 @@ class Offer:
     idle_timeout: float | None = None
     gpu_idle_timeout: float | None = None
     overrides: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)

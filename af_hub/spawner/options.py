@@ -14,7 +14,7 @@ from af_hub.spawner.reasons import Reason
 KEYS = ("profile", "cpu", "ram", "gpu", "image", "options")
 """Keys of ``user_options``; any other key is refused."""
 
-_PROFILE = r"[a-z0-9][a-z0-9-]{0,254}"
+_PROFILE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _SLUG = re.compile(_PROFILE, re.ASCII)
 _OPTION = re.compile(_NAME, re.ASCII)
@@ -52,6 +52,16 @@ class Options:
     gpu: int | None = None
     image: str | None = None
     options: tuple[tuple[str, str], ...] = ()
+
+
+def is_profile_name(text: str) -> bool:
+    """Tell whether requests can name a profile so."""
+    return _SLUG.fullmatch(text) is not None
+
+
+def is_option_name(text: str) -> bool:
+    """Tell whether requests can name an option so."""
+    return _OPTION.fullmatch(text) is not None
 
 
 def read_options(raw: object) -> Options:

@@ -61,8 +61,8 @@ class Plan:
         Seconds without activity, and without work on the devices, after which the server is
         stopped; None: never.
     overrides
-        Traits from a ``profile_list``, later ones win; None if the plan is from a catalogue. Each
-        plan has copies of its own.
+        Traits from a ``profile_list``; None if the plan is from a catalogue. Each plan has copies of
+        its own.
     """
 
     profile: str
@@ -86,4 +86,4 @@ class Plan:
     hub_url: str | None = None
     idle_timeout: float | None = None
     gpu_idle_timeout: float | None = None
-    overrides: tuple[Mapping[str, Any], ...] | None = None
+    overrides: Mapping[str, Any] | None = None

@@ -14,8 +14,9 @@ from af_hub.spawner.folders import Folders
 from af_hub.spawner.lab_environment import device_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from af_hub.facility.volumes import Volume
     from af_hub.spawner.plan import Plan
 
 UID, GID = 1000, 100
@@ -55,7 +56,9 @@ def literal(value: str) -> str:
     return value.replace("$", "$$")
 
 
-def volumes(claim: str | None, ca_config_map: str) -> Iterator[tuple[dict[str, Any], str, bool]]:
+def volumes(
+    claim: str | None, ca_config_map: str, further: Iterable[Volume] = ()
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """List what is mounted into the Lab.
 
     Parameters
@@ -64,32 +67,74 @@ def volumes(claim: str | None, ca_config_map: str) -> Iterator[tuple[dict[str, A
         Name of the user's claim for a home volume; None: no volume.
     ca_config_map
         Name of the ConfigMap with the facility's authorities, or an empty text.
+    further
+        Volumes of the plan.
 
     Yields
     ------
-    tuple of (dict, str, bool)
-        A volume, where it is mounted, and whether it is read-only there.
+    tuple of (dict, dict)
+        A volume, and its mount.
     """
     memory = {"medium": "Memory", "sizeLimit": "16Mi"}
-    yield {"name": "af-runtime", "emptyDir": memory}, str(_MEMORY), False
+    yield _mounted("af-runtime", {"emptyDir": memory}, str(_MEMORY))
     if claim is not None:
-        home = {"name": "af-home", "persistentVolumeClaim": {"claimName": claim}}
-        yield home, str(PLACES.home), False
+        source = {"persistentVolumeClaim": {"claimName": claim}}
+        yield _mounted("af-home", source, str(PLACES.home))
     if ca_config_map:
-        authorities = {"name": "af-authorities", "configMap": {"name": ca_config_map}}
-        yield authorities, str(AUTHORITIES), True
+        source = {"configMap": {"name": ca_config_map}}
+        yield _mounted("af-authorities", source, str(AUTHORITIES), readOnly=True)
+    for number, volume in enumerate(further):
+        extra: dict[str, Any] = {"readOnly": volume.read_only or volume.kind == "cvmfs"}
+        if volume.sub_path is not None:
+            extra["subPath"] = volume.sub_path
+        if volume.kind == "cvmfs":
+            # repositories are mounted on the node when somebody looks at them, later than the pod
+            extra["mountPropagation"] = "HostToContainer"
+        yield _mounted(f"af-volume-{number}", _source(volume), volume.place, **extra)
+
+
+def _mounted(
+    name: str, source: dict[str, Any], path: str, **extra: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write a volume and its mount."""
+    return {"name": name, **source}, {"name": name, "mountPath": path, "readOnly": False, **extra}
+
+
+def _source(volume: Volume) -> dict[str, Any]:
+    """Say where a volume of the catalogue comes from."""
+    if volume.kind != "scratch":
+        return {"persistentVolumeClaim": {"claimName": volume.claim or volume.kind}}
+    size = str(volume.size)
+    if volume.storage_class is None:
+        medium = {"medium": "Memory"} if volume.in_memory else {}
+        return {"emptyDir": {"sizeLimit": size, **medium}}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": volume.storage_class,
+        "resources": {"requests": {"storage": size}},
+    }
+    return {"ephemeral": {"volumeClaimTemplate": {"spec": spec}}}
+
+
+def tolerations(plan: Plan) -> list[dict[str, str]]:
+    """Write the taints that the pod puts up with."""
+    return [
+        each.model_dump(include={"key", "operator", "value", "effect"}, exclude_none=True)
+        for each in plan.tolerations
+    ]
 
 
 def device_limits(plan: Plan) -> dict[str, str]:
-    """Ask the cluster for the plan's graphics processors."""
-    return {plan.gpu_resource: str(plan.gpu)} if plan.gpu else {}
+    """Ask the cluster for the plan's graphics processors; a ``profile_list`` has its own way."""
+    return {plan.gpu_resource: str(plan.gpu)} if plan.gpu and plan.overrides is None else {}
 
 
-def device_labels(plan: Plan) -> dict[str, str]:
-    """Choose nodes by the label that NVIDIA's feature discovery gives them."""
+def node_labels(plan: Plan) -> dict[str, str]:
+    """Choose nodes by the plan's labels, and by the one that NVIDIA's feature discovery gives."""
+    chosen = dict(plan.node_selector)
     if not plan.gpu or plan.gpu_product is None:
-        return {}
-    return {"nvidia.com/gpu.product": plan.gpu_product.replace(" ", "-")}
+        return chosen
+    return chosen | {"nvidia.com/gpu.product": plan.gpu_product.replace(" ", "-")}
 
 
 def pod_variables(plan: Plan) -> dict[str, str]:
@@ -98,8 +143,14 @@ def pod_variables(plan: Plan) -> dict[str, str]:
     Where there are devices the device plug-in names them. Where nothing was asked for, NVIDIA's
     container runtime shows all of them unless it is told otherwise.
     """
-    hidden = {} if plan.gpu else device_variables(())
+    hidden = {} if plan.gpu or _computed(plan) else device_variables(())
     return {"HOME": str(PLACES.home), **hidden}
+
+
+def _computed(plan: Plan) -> bool:
+    """Tell whether a function of a ``profile_list`` says later which devices there are."""
+    names = ("extra_resource_limits", "extra_resource_guarantees")
+    return any(callable((plan.overrides or {}).get(name)) for name in names)
 
 
 def claim_name(username: str, slug: str, login: Mapping[str, Any] | None) -> str:

@@ -6,12 +6,14 @@ what the page shows comes from the same functions.
 
 from __future__ import annotations
 
-from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from af_hub.errors import Refusal
 from af_hub.spawner.catalogue import first_choice
 from af_hub.spawner.choosing import choose_image, choose_options, not_offered
+from af_hub.spawner.options import Options
+from af_hub.spawner.overrides import applied, combined, cores_in, devices_in, memory_in
 from af_hub.spawner.plan import Plan
 from af_hub.spawner.quota import check_amounts, check_servers
 from af_hub.spawner.reasons import Reason
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from af_hub.spawner.offers import Amounts, Offer
-    from af_hub.spawner.options import Options
     from af_hub.spawner.site import Site, Usage
 
 
@@ -49,12 +50,10 @@ def decide(offered: Sequence[Offer], usage: Usage, site: Site, options: Options)
     Refusal
         With a reason from `Reason`.
     """
-    offer = _choose(offered, options.profile)
+    offer = choose(offered, options.profile)
     check_servers(offer, usage)
     plan = check(offer, options)
-    _check_size(offer, site, plan.cpu, plan.ram)
-    check_amounts(offer, usage, {"servers": 1, "gpus": plan.gpu, "cpu": plan.cpu, "ram": plan.ram})
-    _check_stock(offer, site, plan.gpu)
+    _check_now(offer, usage, site, plan)
     return plan
 
 
@@ -80,13 +79,18 @@ def check(offer: Offer, options: Options) -> Plan:
     """
     cpu = _pick(offer, offer.cpu, options.cpu, lambda n: count_in_words(n, "core", "cores"))
     ram = _pick(offer, offer.ram, options.ram, lambda n: f"{size_in_words(n)} of memory")
-    gpu = _pick_gpus(offer, options.gpu)
+    gpu, resource = _pick_gpus(offer, options.gpu), offer.gpu_resource
     image = choose_image(offer, options.image)
     chosen = choose_options(offer, options.options)
+    overrides = None
+    if offer.overrides is not None:
+        added = (choice.overrides for choice in chosen.values())
+        overrides = combined((offer.overrides, *(each for each in added if each is not None)))
+        traits = applied(offer.settings, overrides)
+        cpu, ram, (gpu, resource) = cores_in(traits), memory_in(traits), devices_in(traits)
     grant = offer.grant
     for choice in chosen.values():
         image, grant = choice.image or image, grant.plus(choice.grant)
-    overrides = (offer.overrides, *(choice.overrides for choice in chosen.values()))
     return Plan(
         profile=offer.name,
         title=offer.title,
@@ -94,7 +98,7 @@ def check(offer: Offer, options: Options) -> Plan:
         ram=ram,
         gpu=gpu,
         gpu_product=offer.gpu_product if gpu else None,
-        gpu_resource=offer.gpu_resource,
+        gpu_resource=resource,
         environment=tuple(sorted(grant.environment.items())),
         image=image,
         groups=offer.groups,
@@ -109,39 +113,54 @@ def check(offer: Offer, options: Options) -> Plan:
         max_lifetime=offer.max_lifetime,
         idle_timeout=offer.idle_timeout,
         gpu_idle_timeout=offer.gpu_idle_timeout,
-        # a start that changes what it got must not change the next one's
-        overrides=None
-        if offer.overrides is None
-        else tuple(deepcopy(each) for each in overrides if each is not None),
+        overrides=overrides,
     )
 
 
 def hindrance(offer: Offer, usage: Usage, site: Site) -> Refusal | None:
     """Tell why not even the smallest choice of a profile could start now; None if it could."""
-    cpu = 0 if offer.cpu is None else offer.cpu.least
-    ram = 0 if offer.ram is None else offer.ram.least
-    gpu = 0 if offer.gpu is None else offer.gpu.least
     try:
         check_servers(offer, usage)
-        _check_size(offer, site, cpu, ram)
-        check_amounts(offer, usage, {"servers": 1, "gpus": gpu, "cpu": cpu, "ram": ram})
-        _check_stock(offer, site, gpu)
+        _check_now(offer, usage, site, _least(offer))
     except Refusal as refusal:
         return refusal
     return None
+
+
+def _least(offer: Offer) -> Plan:
+    """Ask for the smallest choices; of a ``profile_list``, whose options decide, for the default."""
+    answered = tuple(option for option in offer.options if option.default is not None)
+    cpu, ram, gpu = (
+        None if amounts is None else amounts.least for amounts in (offer.cpu, offer.ram, offer.gpu)
+    )
+    return check(replace(offer, options=answered), Options(cpu=cpu, ram=ram, gpu=gpu))
+
+
+def _check_now(offer: Offer, usage: Usage, site: Site, plan: Plan) -> None:
+    """Compare with the largest place, the limits and what is free."""
+    _check_size(offer, site, plan.cpu, plan.ram)
+    wanted = {"servers": 1, "gpus": plan.gpu, "cpu": plan.cpu, "ram": plan.ram}
+    check_amounts(offer, usage, wanted)
+    _check_stock(site, plan.gpu, offer.gpu_product, plan.gpu_resource)
 
 
 def gpu_hindrance(offer: Offer, site: Site, count: int) -> Refusal | None:
     """Tell why a profile could not start with this many graphics processors now."""
     try:
-        _check_stock(offer, site, count)
+        _check_stock(site, count, offer.gpu_product, offer.gpu_resource)
     except Refusal as refusal:
         return refusal
     return None
 
 
-def _choose(offered: Sequence[Offer], name: str | None) -> Offer:
-    """Find the profile among those the user may use."""
+def choose(offered: Sequence[Offer], name: str | None) -> Offer:
+    """Find the profile among those the user may use.
+
+    Raises
+    ------
+    Refusal
+        ``no-profile`` or ``unknown-profile``.
+    """
     preferred = first_choice(offered)
     if preferred is None:
         raise Refusal(
@@ -211,15 +230,15 @@ def _pick_gpus(offer: Offer, wanted: int | None) -> int:
     return _pick(offer, offer.gpu, wanted, lambda n: count_in_words(n, "GPU", "GPUs"))
 
 
-def _check_stock(offer: Offer, site: Site, count: int) -> None:
+def _check_stock(site: Site, count: int, product: str | None, resource: str) -> None:
     """Check a number of graphics processors against what is free."""
     if not count:
         return
-    stock = site.gpu_stock(offer.gpu_product, offer.gpu_resource)
+    stock = site.gpu_stock(product, resource)
     if stock is None:
         # the cluster lets the server wait, and says what for
         return
-    name = offer.gpu_product or "GPU"
+    name = product or "GPU"
     if count > stock.total:
         have = "There is no" if stock.total == 0 else f"There are only {stock.total} of"
         raise Refusal(Reason.GPU_MISSING, f"{have} {name} here.", status=400)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
+from traitlets import Any as AnyValue
 from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
 from traitlets.config import LoggingConfigurable
 
@@ -38,7 +41,18 @@ class ProfiledSpawner(LoggingConfigurable):
     # what it uses of JupyterHub's Spawner, which is untyped
     user: Any
     orm_spawner: Any
-    user_options: Any
+    start_timeout: Any
+
+    _own_start_timeout: int | None = None
+
+    user_options = AnyValue(
+        help="""
+        The request, as it came; policy reads it.
+
+        JupyterHub 5 takes any JSON for a start by REST, and its own trait is a dictionary: what is
+        none would end as an error 500, of which five stop the hub.
+        """,
+    )
 
     profiles: List[Any] = List(
         help="""
@@ -117,6 +131,10 @@ class ProfiledSpawner(LoggingConfigurable):
         except ValidationError as error:
             raise TraitError(f"limits: {error}") from None
 
+    @default("user_options")
+    def _default_user_options(self) -> dict[str, Any]:
+        return {}
+
     @default("options_form")
     def _default_options_form(self) -> Any:
         """Render our page; JupyterHub calls it with the spawner."""
@@ -175,6 +193,26 @@ class ProfiledSpawner(LoggingConfigurable):
         """
         return visible(self.profiles, groups, self.limits)
 
+    def in_our_form(self, raw: object) -> object:
+        """Read ``user_options`` of another form as ours; here there is no other."""
+        return raw
+
+    async def run_pre_spawn_hook(self) -> Any:
+        """Take the profile's `start_timeout`: JupyterHub looks at it before `start` has begun."""
+        if self._own_start_timeout is None:
+            self._own_start_timeout = self.start_timeout
+        self.start_timeout = self._own_start_timeout
+        try:
+            options = read_options(self.in_our_form(self.user_options))
+            offer = policy.choose(await self.offers(await self.groups()), options.profile)
+        except Refusal:
+            # `start` says so
+            offer = None
+        if offer is not None and offer.start_timeout is not None:
+            self.start_timeout = math.ceil(offer.start_timeout)
+        result = super().run_pre_spawn_hook()  # type: ignore[misc]  # JupyterHub's
+        return await result if inspect.isawaitable(result) else result
+
     async def decide(self, groups: frozenset[str]) -> Plan:
         """Ask the policy about ``user_options``.
 
@@ -197,7 +235,7 @@ class ProfiledSpawner(LoggingConfigurable):
         # nothing waits from the look at what is free to the end
         site = await self.look_at_site()
         try:
-            options = read_options(self.user_options)
+            options = read_options(self.in_our_form(self.user_options))
             return policy.decide(offered, self.usage(), site, options)
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
@@ -227,5 +265,5 @@ class ProfiledSpawner(LoggingConfigurable):
         groups, site = await asyncio.gather(self.groups(), self.look_at_site())
         offered = await self.offers(groups)
         saved = (self.orm_spawner.user_options if self.orm_spawner else None) or {}
-        page = form.compose(offered, self.usage(), site, saved)
+        page = form.compose(offered, self.usage(), site, self.in_our_form(saved))
         return form.render(page, remarks=self.remarks(), support=self.support_link)

@@ -91,6 +91,7 @@ c.Spawner.consecutive_failure_limit = 5
 c.Spawner.poll_interval = 1
 if {cmd!r}:
     c.LocalSpawner.cmd = {cmd!r}
+{more}
 """
 
 
@@ -210,7 +211,9 @@ def _xsrf(jar: aiohttp.abc.AbstractCookieJar) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running_hub(root: Path, *, labs: bool) -> AsyncIterator[ProfileHub]:
+async def running_hub(
+    root: Path, *, labs: bool, facility: str = FACILITY, more: str = ""
+) -> AsyncIterator[ProfileHub]:
     """Run a hub in a folder, with users alice (/cms/uscms), bob (/cms), zoe (/none) and eve (no group).
 
     Parameters
@@ -219,13 +222,18 @@ async def running_hub(root: Path, *, labs: bool) -> AsyncIterator[ProfileHub]:
         The folder.
     labs
         Start JupyterLab, as users get it, in place of a program that starts at once.
+    facility
+        The facility file.
+    more
+        Lines at the end of the hub's configuration.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     cmd = None if labs else small_server.COMMAND
-    (root / "facility.yaml").write_text(FACILITY)
-    (root / "config.py").write_text(_CONFIG.format(root=str(root), url=url, token=TOKEN, cmd=cmd))
+    (root / "facility.yaml").write_text(facility)
+    values = {"root": str(root), "url": url, "token": TOKEN, "cmd": cmd, "more": more}
+    (root / "config.py").write_text(_CONFIG.format(**values))
     (root / "examples").mkdir()
     (root / "examples" / "first.ipynb").write_text("{}")
     async with aiohttp.ClientSession() as http:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jupyterhub import orm
-from jupyterhub.objects import Hub
-from jupyterhub.user import User
-from kubernetes_asyncio.client import ApiClient
 
+from af_hub.facility.placement import Toleration
 from af_hub.facility.profiles import Profile
+from af_hub.facility.volumes import Volume
 from af_hub.spawner.catalogue import visible
-from af_hub.spawner.kube import KubeSpawner
 from af_hub.spawner.options import read_options
 from af_hub.spawner.plan import Plan
 from af_hub.spawner.pod import claim_name, literal
 from af_hub.spawner.policy import decide
 from af_hub.spawner.site import Site, Usage
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from testbed import kube_spawner
+from testbed.kube_spawner import spawner
 
 PLAN = Plan(
     profile="small",
@@ -38,27 +33,6 @@ PLAN = Plan(
 )
 
 
-@asynccontextmanager
-async def spawner(
-    monkeypatch: pytest.MonkeyPatch, name: str = "alice", server: str = "", **traits: Any
-) -> AsyncIterator[KubeSpawner]:
-    """Make a spawner that talks to no cluster."""
-    monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
-    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: None)
-    db = orm.new_session_factory("sqlite:///:memory:")()
-    user = orm.User(name=name)
-    row = orm.Spawner(name=server, user=user)
-    db.add_all([user, row])
-    db.commit()
-    traits = {"namespace": "labs", "image": "af/lab:1", "storage_pvc_ensure": True, **traits}
-    made = KubeSpawner(
-        user=User(user, {"base_url": "/"}), hub=Hub(ip="hub"), orm_spawner=row, db=db, **traits
-    )
-    yield made
-    db.close()
-    db.get_bind().dispose()
-
-
 async def manifest(
     monkeypatch: pytest.MonkeyPatch,
     plan: Plan = PLAN,
@@ -66,10 +40,7 @@ async def manifest(
     **traits: Any,
 ) -> dict[str, Any]:
     """Make the manifest of a pod, as it goes over the wire."""
-    async with spawner(monkeypatch, **traits) as made, ApiClient() as client:
-        made.record = made._apply(plan, groups)
-        found: dict[str, Any] = client.sanitize_for_serialization(await made.get_pod_manifest())
-        return found
+    return await kube_spawner.manifest(monkeypatch, plan, groups, **traits)
 
 
 def variables(pod: dict[str, Any]) -> dict[str, str]:
@@ -184,6 +155,110 @@ async def test_tokens_lie_in_memory_and_files_on_the_users_volume(
     assert volumes[mounts["/etc/analysis-facility/ca"]]["configMap"] == {"name": "authorities"}
     bare = await manifest(monkeypatch, storage_pvc_ensure=False)
     assert [each["name"] for each in bare["spec"]["volumes"]] == ["af-runtime"]
+
+
+def volume(**said: Any) -> Volume:
+    return Volume.model_validate(said)
+
+
+PLACED = replace(
+    PLAN,
+    volumes=(
+        volume(kind="cvmfs"),
+        volume(kind="shared", claim="cms", path="/data/cms", sub_path="users", read_only=True),
+        volume(kind="s3", claim="bucket", path="/data/bucket"),
+        volume(kind="scratch", size="1G"),
+        volume(kind="scratch", path="/fast", size="1G", in_memory=True),
+        volume(kind="scratch", path="/big", size="9G", storage_class="disks"),
+    ),
+    node_selector=(("site", "remote"),),
+    tolerations=(
+        Toleration(key="virtual-node.interlink/no-schedule", operator="Exists"),
+        Toleration(key="reserved", value="cms", effect="NoSchedule"),
+    ),
+    annotations=(("slurm-job.vk.io/flags", "--qos={user.name} $(HOME) 5$"),),
+    hub_url="https://hub.example.org",
+)
+
+
+async def test_volumes_are_mounted_when_the_plan_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = await manifest(monkeypatch, PLACED)
+    (lab,) = pod["spec"]["containers"]
+    named = {each.pop("name"): each for each in pod["spec"]["volumes"]}
+    mounts = {each.pop("mountPath"): each for each in lab["volumeMounts"]}
+    assert len(named) == 8
+    for mount in mounts.values():
+        assert mount.pop("name") in named
+    assert mounts["/cvmfs"] == {"readOnly": True, "mountPropagation": "HostToContainer"}
+    assert mounts["/data/cms"] == {"readOnly": True, "subPath": "users"}
+    assert mounts["/data/bucket"] == {"readOnly": False}
+    assert named["af-volume-0"] == {"persistentVolumeClaim": {"claimName": "cvmfs"}}
+    assert named["af-volume-1"] == {"persistentVolumeClaim": {"claimName": "cms"}}
+    assert named["af-volume-3"] == {"emptyDir": {"sizeLimit": str(2**30)}}
+    assert named["af-volume-4"] == {"emptyDir": {"sizeLimit": str(2**30), "medium": "Memory"}}
+    spec = named["af-volume-5"]["ephemeral"]["volumeClaimTemplate"]["spec"]
+    assert spec["storageClassName"] == "disks"
+    assert spec["resources"] == {"requests": {"storage": str(9 * 2**30)}}
+
+
+async def test_pod_goes_to_the_plans_nodes_and_finds_the_hub_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pod = await manifest(
+        monkeypatch,
+        PLACED,
+        node_selector={"pool": "labs"},
+        hub_connect_url="http://hub:8081",
+        extra_annotations={"slurm-job.vk.io/flags": "mine", "of": "{username}"},
+    )
+    assert pod["spec"]["nodeSelector"] == {"pool": "labs", "site": "remote"}
+    assert pod["spec"]["tolerations"][-2:] == [
+        {"key": "virtual-node.interlink/no-schedule", "operator": "Exists"},
+        {"key": "reserved", "operator": "Equal", "value": "cms", "effect": "NoSchedule"},
+    ]
+    told = variables(pod)
+    assert told["JUPYTERHUB_API_URL"].startswith("https://hub.example.org/")
+    assert told["JUPYTERHUB_ACTIVITY_URL"].startswith("https://hub.example.org/")
+    assert told["AF_HUB_API"].startswith("https://hub.example.org/")
+    # the administrator's settings of KubeSpawner come after the profile's
+    assert pod["metadata"]["annotations"]["slurm-job.vk.io/flags"] == "mine"
+    bare = await manifest(monkeypatch, PLACED)
+    assert (
+        bare["metadata"]["annotations"]["slurm-job.vk.io/flags"]
+        == dict(PLACED.annotations)["slurm-job.vk.io/flags"]
+    )
+    plain = await manifest(monkeypatch, hub_connect_url="http://hub:8081")
+    assert variables(plain)["JUPYTERHUB_API_URL"].startswith("http://hub:8081/")
+    assert "nodeSelector" not in plain["spec"]
+    assert "tolerations" not in plain["spec"]
+
+
+async def test_nothing_of_a_start_is_left_when_the_next_one_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with spawner(monkeypatch, hub_connect_url="http://hub:8081") as made:
+        fresh = {name: made.trait_values()[name] for name in ("image", "hub_connect_url")}
+        before = await kube_spawner.written(made)
+        made.record = made._apply(replace(PLACED, image="af/x:1", home=False), frozenset())
+        assert not made.storage_pvc_ensure
+        made.record = made._apply(PLAN, frozenset())
+        assert {name: made.trait_values()[name] for name in fresh} == fresh
+        after = await kube_spawner.written(made)
+    assert after["spec"]["volumes"] == before["spec"]["volumes"]
+    assert "nodeSelector" not in after["spec"]
+
+
+async def test_home_is_mounted_once_when_the_chart_mounts_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = {"name": "volume-{username}", "persistentVolumeClaim": {"claimName": "claim-{username}"}}
+    mount = {"name": "volume-{username}", "mountPath": "/home/jovyan"}
+    pod = await manifest(monkeypatch, volumes=[own], volume_mounts=[mount])
+    (lab,) = pod["spec"]["containers"]
+    places = [each["mountPath"] for each in lab["volumeMounts"]]
+    assert places.count("/home/jovyan") == 1
+    without = await manifest(monkeypatch, replace(PLAN, home=False))
+    assert [each["name"] for each in without["spec"]["volumes"]] == ["af-runtime"]
 
 
 def test_home_follows_the_person_when_the_name_comes_back_to_somebody_else() -> None:

@@ -1,0 +1,55 @@
+"""What the catalogue allows although it is probably not meant. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from af_hub.facility.limits import Limit
+    from af_hub.facility.profiles import Profile
+
+
+def profile_warnings(profiles: Sequence[Profile], limits: Sequence[Limit]) -> Iterator[str]:
+    """List what is allowed but probably not meant, one sentence each."""
+    for position, profile in enumerate(profiles):
+        here = f"profiles[{position}]"
+        if profile.image is not None and profile.image.own is not None:
+            yield (
+                f"{here}.image.own: what users bring can attack the hub's pages from their Labs; give "
+                "each user a subdomain (JupyterHub.subdomain_host)."
+            )
+        least = _least(profile)
+        for number, limit in enumerate(limits):
+            # of a limit for some groups only, nobody may be meant
+            short = [
+                what
+                for what, amount in least.items()
+                if not limit.groups and (most := getattr(limit, what)) is not None and amount > most
+            ]
+            if short:
+                yield f"{here} can never be started: limits[{number}].{short[0]} allows less."
+        yield from _loose_tags(here, profile)
+
+
+def _least(profile: Profile) -> dict[str, int]:
+    """Find the smallest server of a profile."""
+    cpu, ram = profile.cpu, profile.ram
+    return {
+        "servers": 1,
+        "cpu": cpu.min or min((each.value for each in cpu.choices), default=0),
+        "ram": ram.min or min((each.value for each in ram.choices), default=0),
+        "gpus": min(each.value for each in profile.gpu.counts) if profile.gpu else 0,
+    }
+
+
+def _loose_tags(here: str, profile: Profile) -> Iterator[str]:
+    """Find images that may be another one tomorrow."""
+    for image in dict.fromkeys(profile.references()):
+        name = image.rpartition("/")[2]
+        if "@" not in name and (":" not in name or name.endswith(":latest")):
+            yield (
+                f"{here}: the image {image} changes when somebody pushes it again, and nodes keep the "
+                "old one; name it by digest or by a tag that stays."
+            )
