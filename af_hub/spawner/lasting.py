@@ -12,6 +12,7 @@ from kubernetes_asyncio.client import ApiException
 
 from af_hub.spawner.api_server import REFLECTORS, away_refusal, lost_refusal, no_refusal
 from af_hub.spawner.follow import FAILURES, is_away
+from af_hub.spawner.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -29,6 +30,9 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
     """Waits out an absence of the API server, and notices pods that are gone."""
 
     reflectors: ClassVar[dict[Any, Any]] = {}
+
+    turns: ClassVar[Turns] = Turns()
+    """Keeps starts from going on all at once."""
 
     _away = False
     """Whether the last request of a start got no answer."""
@@ -61,6 +65,8 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
             raise
         finally:
             self._seen = None
+        # many pods run at the same moment, and JupyterHub goes on with each of them
+        await self.turns.take()
         return address
 
     async def get_url(self) -> str:
@@ -152,9 +158,8 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
         """Create the pod; False asks for another try."""
-        creating = self.api.create_namespaced_pod(self.namespace, pod)
         try:
-            return await self._answered(asyncio.wait_for(creating, request_timeout))
+            return await self._answered(asyncio.wait_for(self._create_pod(pod), request_timeout))
         except ApiException as error:
             if error.status != HTTPStatus.CONFLICT:
                 # upstream would log all of the pod, with the server's token
@@ -162,6 +167,20 @@ class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # unty
         self.log.info("A pod %s is left from before, removing it", self.pod_name)
         await self.stop(now=True)
         return False
+
+    async def _create_pod(self, pod: Any) -> None:
+        """Create the pod; what the cluster made of it is told by the watch, and is not read here."""
+        request = self.api.create_namespaced_pod
+        async with await request(self.namespace, pod, _preload_content=False) as answer:
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                error = ApiException(status=answer.status, reason=answer.reason)
+                error.body = await answer.text()
+                raise error
+
+    async def get_pod_manifest(self) -> Any:
+        """Write the pod, when it is this start's turn."""
+        await self.turns.take()
+        return await super().get_pod_manifest()
 
     async def _make_create_pvc_request(self, pvc: Any, request_timeout: float) -> bool:
         """Create the home volume's claim if there is none; False asks for another try."""

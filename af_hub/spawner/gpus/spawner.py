@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from traitlets import Bool, Dict, Float, Integer, Unicode
@@ -189,12 +190,14 @@ class GpuKubeSpawner(TellingKubeSpawner):
         stock = self.pool.stock(place_of(plan))
         return line_in_words(_name(plan), plan.gpu, stock, place)
 
-    def run_pre_spawn_hook(self) -> Any:
+    async def run_pre_spawn_hook(self) -> Any:
         """Let JupyterHub wait for the queue, too: it reads the timeout when it begins a start."""
-        if self.gpu_queue and self._start_timeout is None:
+        await self.turns.take()
+        if self.gpu_queue:
             self._start_timeout = self.start_timeout
             self.start_timeout += int(self.gpu_queue_timeout)
-        return super().run_pre_spawn_hook()
+        result = super().run_pre_spawn_hook()
+        return await result if inspect.isawaitable(result) else result
 
     async def get_pod_manifest(self) -> Any:
         """Mark the pod, so that its devices are not counted beside their reservation."""
