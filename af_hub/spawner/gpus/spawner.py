@@ -67,7 +67,7 @@ class GpuKubeSpawner(TellingKubeSpawner):
     ).tag(config=True)
 
     gpu_queue_timeout = Float(
-        1800.0, min=1, help="Seconds that a start may wait in the queue."
+        1800.0, min=0, help="Seconds that a start may wait in the queue."
     ).tag(config=True)
 
     gpu_queue_length = Integer(
@@ -236,8 +236,9 @@ class GpuKubeSpawner(TellingKubeSpawner):
 def _check_stock(plan: Plan, most: int) -> None:
     """Refuse what no node will ever have."""
     if plan.gpu > most:
-        have = f"No node has more than {most} of" if most else "There is no"
-        raise Refusal(Reason.GPU_MISSING, f"{have} {_name(plan)} here.", status=400)
+        name = _name(plan)
+        have = f"No node here has more than {most} {name}." if most else f"There is no {name} here."
+        raise Refusal(Reason.GPU_MISSING, have, status=400)
 
 
 def _name(plan: Plan) -> str:
