@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -156,14 +157,20 @@ class Follower:
         self._copy.replace(objects)
 
     async def _watch(self) -> None:
+        begin = time.monotonic()
         async with await self._ask(
             watch=True,
             allow_watch_bookmarks=True,
             resource_version=self._version,
             timeout_seconds=SPAN,
         ) as answer:
+            heard = False
             async for line in _lines(answer):
                 self._take(json.loads(line))
+                heard = True
+        if not heard and time.monotonic() < begin + 1:
+            # something in between that answers for the server
+            await asyncio.sleep(self._retry_after)
 
     def _take(self, change: dict[str, Any]) -> None:
         kind, one = change["type"], change["object"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from traitlets import Bool, Dict, Float, Integer, Unicode
 
 from af_hub.errors import Refusal
+from af_hub.spawner.api_server import away_refusal
 from af_hub.spawner.gpus.count import MARK, Place
 from af_hub.spawner.gpus.kinds import place_of, places_of, toleration_of
 from af_hub.spawner.gpus.pool import Pool
@@ -126,7 +127,7 @@ class GpuKubeSpawner(TellingKubeSpawner):
         Raises
         ------
         Refusal
-            ``gpu-missing``, ``gpu-busy``, ``queue-full`` or ``gpu-waiting``.
+            ``gpu-missing``, ``gpu-busy``, ``queue-full``, ``gpu-waiting`` or ``cluster-away``.
         """
         self._mark, self._plan = mark, plan
         if plan.gpu and self.count_gpus:
@@ -140,6 +141,9 @@ class GpuKubeSpawner(TellingKubeSpawner):
         pool.weights = dict(self.gpu_shares)
         if pool.counted:
             _check_stock(plan, pool.stock(place).most)
+        elif self.watch is not None and not self.watch.denied:
+            # the cluster has not answered yet; what was given before a restart is not known
+            raise away_refusal()
         if self.gpu_queue and pool.waiting >= self.gpu_queue_length:
             raise Refusal(
                 Reason.QUEUE_FULL,

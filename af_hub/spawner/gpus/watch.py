@@ -46,6 +46,8 @@ class GpuWatch:
     ) -> None:
         self._pool = pool
         self._log = log
+        self.denied = False
+        """Whether the cluster has said that the hub may not read nodes or pods."""
         self._known = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._followers = (
@@ -89,19 +91,26 @@ class GpuWatch:
                 for follower in self._followers:
                     await follower.read()
             except FAILURES as error:
-                self._pool.counted = False
                 why = error.reason if isinstance(error, ApiException) else error
                 self._log.info("GPUs are not counted: nodes and pods cannot be read (%s)", why)
-                self._known.set()
-                self._pool.serve()
+                self.denied = True
+                self._tell()
                 await asyncio.sleep(ASK_AGAIN)
                 continue
-            self._pool.counted = True
-            self._known.set()
-            self._pool.serve()
-            async with asyncio.TaskGroup() as group:
-                for follower in self._followers:
-                    group.create_task(follower.follow())
+            self.denied, self._pool.counted = False, True
+            self._tell()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for follower in self._followers:
+                        group.create_task(follower.follow())
+            finally:
+                # it never ends by itself: what is known grows old from here on
+                self._pool.counted = False
+                self._known.clear()
+
+    def _tell(self) -> None:
+        self._known.set()
+        self._pool.serve()
 
 
 def _running_pods(api: Any) -> Any:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
 from af_hub.errors import Refusal
 from af_hub.spawner.gpus.count import Place, read_claim, read_node
 from af_hub.spawner.gpus.pool import Pool
 from af_hub.spawner.gpus.spawner import GpuKubeSpawner
+from af_hub.spawner.gpus.watch import GpuWatch
 from af_hub.spawner.plan import Plan
 from testbed.gpu_objects import GPU, node, pod
 from testbed.kube_spawner import spawner, written
@@ -87,6 +90,20 @@ async def test_refusal_says_what_there_is(
         await mine.admit(plan, "mark")
     assert f"{refusal.value.reason}: {refusal.value.message}" == told
     assert pool.stock(Place(GPU)).free == 4 - held
+
+
+@pytest.mark.parametrize(("denied", "granted"), [(False, False), (True, True)])
+async def test_nothing_is_given_until_it_is_known_what_was_given_before(
+    mine: KubeSpawner, pool: Pool, monkeypatch: pytest.MonkeyPatch, denied: bool, granted: bool
+) -> None:
+    """A hub that has just been restarted; without the right to count the cluster decides."""
+    async with ApiClient() as client:
+        watch = GpuWatch(CoreV1Api(client), pool, logging.getLogger(__name__))
+    watch.denied, pool.counted = denied, False
+    monkeypatch.setattr(GpuKubeSpawner, "watch", watch)
+    answers = await asyncio.gather(mine.admit(PLAN, "mark"), return_exceptions=True)
+    assert (answers == [None]) == granted
+    assert granted or "does not answer at the moment" in str(answers)
 
 
 async def test_start_waits_with_its_place_when_there_is_a_queue(
