@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
@@ -126,9 +126,9 @@ class KubeHub(ProfileHub):
                     return {name: server["ready"] for name, server in there.items()}
                 await asyncio.sleep(0.2)
 
-    async def servers(self) -> dict[str, dict[str, object]]:
+    async def servers(self) -> dict[str, dict[str, Any]]:
         """List the servers that run, start or stop, by user; page by page."""
-        found: dict[str, dict[str, object]] = {}
+        found: dict[str, dict[str, Any]] = {}
         while True:
             query = f"state=active&limit=200&offset={len(found)}"
             _, users, _ = await self.api("GET", f"/users?{query}")
