@@ -68,6 +68,8 @@ def default_of(schema: dict[str, Any]) -> str:
 
 def section(name: str, schema: dict[str, Any]) -> list[str]:
     """Describe one object of the facility file as a table."""
+    # what may also be written as a bare value
+    schema = next((each for each in schema.get("anyOf", ()) if "properties" in each), schema)
     lines = [f"## {name}", "", schema.get("description", ""), ""]
     properties = schema.get("properties", {})
     if properties:

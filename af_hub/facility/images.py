@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 
+@lru_cache(maxsize=1024)
 def matcher(pattern: str) -> TypeAdapter[str]:
     """Make what compares a whole text with a pattern, in time linear in the text's length.
 

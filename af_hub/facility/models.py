@@ -65,7 +65,9 @@ class FacilityConfig(Model):
         if not self.identity.allowed_groups:
             found.append("identity.allowed_groups is empty: only administrators can log in.")
         if not self.profiles:
-            found.append("profiles is empty: nobody can start anything.")
+            found.append(
+                "profiles is empty: nobody can start anything, unless KubeSpawner has a profile_list."
+            )
         if self.compute.gateway is None and any(
             not kind.in_users_server for kind in self.compute.types
         ):

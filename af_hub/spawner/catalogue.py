@@ -98,7 +98,11 @@ def _counted(
     known: Collection[str], profiles: Sequence[Profile], limits: Sequence[Limit]
 ) -> tuple[str, ...]:
     """Choose the groups for which a server counts."""
-    limited = select(known, [pattern for limit in limits for pattern in limit.groups])
+    counting = [pattern for limit in limits for pattern in limit.groups]
+    for profile in profiles:
+        if profile.max_concurrent.per_group is not None:
+            counting.extend(profile.allowed_groups)
+    limited = select(known, counting)
     let_in = stored(known, [pattern for each in profiles for pattern in each.allowed_groups])
     return tuple(sorted({*limited, *let_in}))
 

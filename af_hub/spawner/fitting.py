@@ -47,7 +47,8 @@ class Fitting:
     def put(self, name: str, value: Any) -> None:
         """Set a trait until the next `begin`."""
         if name not in self._before:
-            self._before[name] = copy(getattr(self._spawner, name, _ABSENT))
+            there = hasattr(self._spawner, name)
+            self._before[name] = copy(getattr(self._spawner, name)) if there else _ABSENT
         setattr(self._spawner, name, value)
 
     async def override(self, overrides: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import jupyterhub
 import pytest
 
 from af_hub.spawner.processes import start_mark
-from testbed.profile_hub import environment_of
+from testbed.profile_hub import TOKEN, environment_of
 
 if TYPE_CHECKING:
     from testbed.profile_hub import ProfileHub
@@ -64,6 +64,21 @@ async def test_hub_lives_and_logs_no_traceback_when_many_starts_are_refused(
         metrics = await answer.text()
     if HUB_6:
         assert 'reason="unknown-profile",status="failure"' in metrics
+
+
+@pytest.mark.parametrize("body", ["[1]", "-1", '"small"', "true"])
+async def test_hub_lives_when_options_are_no_object(profile_hub: ProfileHub, body: str) -> None:
+    """JupyterHub 5 takes any JSON as options, and an error of which five stop it."""
+    begun = len(profile_hub.log())
+    text = body if not HUB_6 else f'{{"user_options": {body}}}'
+    headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
+    url = f"{profile_hub.url}/hub/api/users/eve/server"
+    for _ in range(5):
+        async with profile_hub.http.post(url, data=text, headers=headers) as answer:
+            assert answer.status == 400, await answer.text()
+    log = profile_hub.log()[begun:]
+    assert "Traceback" not in log
+    assert "consecutive spawn" not in log
 
 
 async def test_malformed_options_are_counted_as_refusals_when_no_start_has_begun(

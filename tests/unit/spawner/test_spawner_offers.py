@@ -239,6 +239,15 @@ def test_groups_for_which_a_server_counts_are_those_that_the_catalogue_names() -
     assert offer.groups == ("/cms", "/lhcb/x")
 
 
+def test_every_group_counts_for_a_profiles_limit_however_many_a_user_has() -> None:
+    made = profile(allowed_groups=["/cms/**"], max_concurrent={"per_group": 1})
+    many = {f"/cms/{n}" for n in range(500)}
+    (offer,) = visible([made], many)
+    assert set(offer.groups) == many
+    usage = Usage((Running("a/", "a", offer.groups, "one"),), "me")
+    assert reason(made, usage=usage, groups={"/cms/499"}) == Reason.GROUP_LIMIT
+
+
 def test_profiles_own_limit_counts_the_groups_that_let_in() -> None:
     made = profile(allowed_groups=["/cms", "/atlas"], max_concurrent={"per_group": 1})
     usage = Usage((running("a", "/cms"),), "me")

@@ -248,6 +248,24 @@ async def test_nothing_of_a_start_is_left_when_the_next_one_comes(
     assert "nodeSelector" not in after["spec"]
 
 
+async def test_start_may_take_as_long_as_its_profile_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = {"name": "slow", "title": "Slow", "start_timeout": "30m"}
+    profiles = [{"name": "quick", "title": "Quick"}, slow]
+    async with spawner(monkeypatch, profiles=profiles, start_timeout=77) as made:
+        seen = []
+        for raw in (
+            {},
+            {"profile": "slow"},
+            {"profile": "gone"},
+            {"profile": 7},
+            {"profile": "slow"},
+        ):
+            made.user_options = raw
+            await made.run_pre_spawn_hook()
+            seen.append(made.start_timeout)
+    assert seen == [77, 1800, 77, 77, 1800]
+
+
 async def test_home_is_mounted_once_when_the_chart_mounts_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

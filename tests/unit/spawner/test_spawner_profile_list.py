@@ -149,6 +149,25 @@ async def test_traits_are_those_of_kubespawner_when_a_profile_list_is_plain(
     assert ("NVIDIA_VISIBLE_DEVICES" in told) == (raw != {"profile": "with-gpu"})
 
 
+async def test_override_is_gone_when_the_next_start_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strange = [
+        {
+            "display_name": "One",
+            "kubespawner_override": {"of_nobody": 1, "extra_labels": {"a": "b"}},
+        },
+        {"display_name": "Two"},
+    ]
+    async with spawner(monkeypatch, profile_list=strange) as made:
+        await fitted(made, {"profile": "one"})
+        assert made.of_nobody == 1
+        await fitted(made, {"profile": "two"})
+        assert not hasattr(made, "of_nobody")
+        assert made.extra_labels == {}
+    assert strange[0]["kubespawner_override"] == {"of_nobody": 1, "extra_labels": {"a": "b"}}
+
+
 async def test_plan_counts_what_the_overrides_amount_to(monkeypatch: pytest.MonkeyPatch) -> None:
     traits = deepcopy(CONFIGURED) | {"profile_list": deepcopy(PLAIN)}
     async with spawner(monkeypatch, **traits) as made:
