@@ -262,6 +262,9 @@ async def running_kube_hub(
     more
         Lines at the end of its configuration.
     """
+    # a namespace takes no pods until its account is there
+    account = ("serviceaccount", "default", "--namespace", namespace)
+    await asyncio.to_thread(kube.until, lambda: kube.get(*account), "the account of the pods")
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     timeout = aiohttp.ClientTimeout(total=120)
     connector = aiohttp.TCPConnector(limit=0)
