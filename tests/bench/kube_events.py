@@ -95,7 +95,7 @@ async def _make_events(kube: Cluster, namespace: str) -> None:
         await asyncio.gather(*(make(number) for number in range(EVENTS)))
 
 
-def _event(namespace: str, number: int) -> dict[str, Any]:
+def _event(namespace: str, number: int) -> Any:
     about = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": f"old-{number}"}
     return {
         "metadata": {"name": f"old-{number}", "namespace": namespace},

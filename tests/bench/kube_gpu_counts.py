@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubernetes_asyncio import client, config
 
@@ -59,7 +59,7 @@ async def _ages(kube: Cluster, namespace: str) -> list[float]:
         place, ages = Place(GPU), []
         for number in range(PODS):
             wanted = pool.stock(place).free - 1
-            pod = probe_pod(
+            pod: Any = probe_pod(
                 kube, namespace, f"p{number}", limits={GPU: "1"}, schedulerName="nobody"
             )
             await pods.create_namespaced_pod(namespace, pod)

@@ -12,18 +12,20 @@ import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
 from jupyterhub import __version__
+from kubernetes_asyncio import client, config
 
+from bench.kube_says_running import addresses, status
 from testbed.iam import free_ports
 from testbed.profile_hub import TOKEN, ProfileHub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
 
     from testbed.kube.cluster import Cluster
 
@@ -126,9 +128,9 @@ class KubeHub(ProfileHub):
                     return {name: server["ready"] for name, server in there.items()}
                 await asyncio.sleep(0.2)
 
-    async def servers(self) -> dict[str, dict[str, object]]:
+    async def servers(self) -> dict[str, dict[str, Any]]:
         """List the servers that run, start or stop, by user; page by page."""
-        found: dict[str, dict[str, object]] = {}
+        found: dict[str, dict[str, Any]] = {}
         while True:
             query = f"state=active&limit=200&offset={len(found)}"
             _, users, _ = await self.api("GET", f"/users?{query}")
@@ -204,16 +206,27 @@ class KubeHub(ProfileHub):
 @contextlib.asynccontextmanager
 async def says_running(kube: Cluster, namespace: str) -> AsyncIterator[None]:
     """Say of each pod that it runs, where nobody schedules them."""
-    program = Path(__file__).parents[1] / "bench" / "kube_says_running.py"
-    environment = {**os.environ, "KUBECONFIG": str(kube.kubeconfig)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(program), namespace, env=environment
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
+    configuration = client.Configuration()
+    await config.load_kube_config(str(kube.kubeconfig), client_configuration=configuration)
+    async with client.ApiClient(configuration) as api:
+        task = asyncio.create_task(_say_running(client.CoreV1Api(api), namespace))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def _say_running(pods: Any, namespace: str) -> None:
+    free = addresses()
+    while True:
+        with contextlib.suppress(client.ApiException, aiohttp.ClientError, OSError, TimeoutError):
+            there = await pods.list_namespaced_pod(namespace, _request_timeout=5)
+            for pod in there.items:
+                if pod.status.phase == "Pending":
+                    body = status(pod.spec.containers[0].name, next(free))
+                    await pods.patch_namespaced_pod_status(pod.metadata.name, namespace, body)
+        await asyncio.sleep(0.1)
 
 
 @contextlib.asynccontextmanager
@@ -249,6 +262,9 @@ async def running_kube_hub(
     more
         Lines at the end of its configuration.
     """
+    # a namespace takes no pods until its account is there
+    account = ("serviceaccount", "default", "--namespace", namespace)
+    await asyncio.to_thread(kube.until, lambda: kube.get(*account), "the account of the pods")
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     timeout = aiohttp.ClientTimeout(total=120)
     connector = aiohttp.TCPConnector(limit=0)
