@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy.orm import object_session
-from traitlets import Float, Unicode, default
+from traitlets import Float, Unicode
 
 from af_hub.errors import Refusal
 from af_hub.spawner import pod
@@ -18,6 +18,7 @@ from af_hub.spawner.fitting import Fitting
 from af_hub.spawner.gpus.kinds import places_of
 from af_hub.spawner.gpus.spawner import GpuKubeSpawner
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
+from af_hub.spawner.pod_defaults import PodDefaults
 from af_hub.spawner.profile_list import SETTINGS, Member, listed, translated
 from af_hub.spawner.record import Record
 from af_hub.spawner.recorded import RecordedSpawner
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from af_hub.spawner.plan import Plan
 
 
-class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
+class KubeSpawner(RecordedSpawner, PodDefaults, GpuKubeSpawner):
     """Starts Labs in pods, from the profile catalogue.
 
     The settings of KubeSpawner hold as far as the plan does not set them (image, cores, memory,
@@ -80,61 +81,6 @@ class KubeSpawner(RecordedSpawner, GpuKubeSpawner):
 
     _fitting: Fitting | None = None
     _plan: Plan | None = None
-
-    @default("cmd")
-    def _default_cmd(self) -> list[str]:
-        return ["jupyterhub-singleuser"]
-
-    @default("default_url")
-    def _default_default_url(self) -> str:
-        return "/lab"
-
-    @default("notebook_dir")
-    def _default_notebook_dir(self) -> str:
-        return str(pod.PLACES.home)
-
-    @default("uid")
-    def _default_uid(self) -> int:
-        return pod.UID
-
-    @default("gid")
-    def _default_gid(self) -> int:
-        return pod.GID
-
-    @default("fs_gid")
-    def _default_fs_gid(self) -> int:
-        """Let the Lab write to its volumes."""
-        return pod.GID
-
-    @default("container_security_context")
-    def _default_container_security_context(self) -> dict[str, Any]:
-        """Pass the pod security standard "restricted"."""
-        return dict(pod.CONTAINER_SECURITY)
-
-    @default("automount_service_account_token")
-    def _default_automount_service_account_token(self) -> bool:
-        """Give users no way into the cluster."""
-        return False
-
-    @default("delete_pvc")
-    def _default_delete_pvc(self) -> bool:
-        """Keep a user's files when somebody removes the user from the hub."""
-        return False
-
-    @default("pvc_name_template")
-    def _default_pvc_name_template(self) -> str:
-        """Name the home volume by the login where it is known, else by the user name."""
-        return "home-{username}"
-
-    @default("poll_interval")
-    def _default_poll_interval(self) -> int:
-        """Look for pods that are gone every 5 s; it asks the hub's own copy, not the cluster."""
-        return 5
-
-    @default("start_timeout")
-    def _default_start_timeout(self) -> int:
-        """Leave time to pull a large image and to add a node."""
-        return 300
 
     async def offers(self, groups: frozenset[str]) -> tuple[Offer, ...]:
         """Find what a member of these groups may have; without a catalogue, of a ``profile_list``."""
