@@ -196,15 +196,11 @@ def test_last_choice_is_remembered(at: Any, page_hub: PageHub) -> None:
 
 
 def test_notice_is_shown_when_the_last_choice_is_gone(at: Any, page_hub: PageHub) -> None:
-    page_hub.take("alice", profile="analysis", ram="8G")
+    page_hub.move("frank", "/cms")
+    page_hub.take("frank", profile="analysis")
     page_hub.release()
-    page_hub.api("POST", "/groups/%2Fcms/users", {"users": ["user3"]})
-    page_hub.take("user3", profile="analysis")
-    page_hub.release()
-    page_hub.api("DELETE", "/groups/%2Fcms/users", {"users": ["user3"]})
-    page_hub.api("DELETE", "/groups/%2Fcms%2Fuscms/users", {"users": ["user3"]})
-    page_hub.api("POST", "/groups/%2Fatlas/users", {"users": ["user3"]})
-    seen = at("user3")
+    page_hub.move("frank", "/atlas", away_from="/cms")
+    seen = at("frank")
     expect(seen.page.get_by_role("status").first).to_contain_text("no longer offered")
     assert seen.titles() == ["Small"]
 

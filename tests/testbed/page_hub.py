@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,7 @@ c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.load_groups = {{name: {{"users": users}} for name, users in {groups!r}.items()}}
 c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
-scopes = ["admin:users", "admin:servers", "tokens", "read:metrics"]
+scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics"]
 c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = ""
@@ -206,6 +207,15 @@ class PageHub:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read().decode())
+
+    def move(self, user: str, group: str, away_from: str = "") -> None:
+        """Put somebody of no group into one, or from one into another."""
+        self.api("POST", f"/users/{user}")  # who may be there already
+        changes = [("POST", group), *([("DELETE", away_from)] if away_from else [])]
+        for method, name in changes:
+            place = f"/groups/{urllib.parse.quote(name, safe='')}/users"
+            status, answer = self.api(method, place, {"users": [user]})
+            assert status == 200, answer
 
     def take(self, user: str, **options: Any) -> None:
         """Start a user's server and wait until it runs."""
