@@ -92,7 +92,8 @@ async def test_count_follows_pods_and_nodes_within_a_second(
         seen = await becomes(lambda: pool.stock(whole).free == free - 2)
         await becomes(lambda: pool.stock(part).free == 4)
         print(f"a new pod is counted {seen:.3f} s after kubectl has returned")
-        assert {holder.owner for holder in pool.holders()} == {kube_namespace}
+        # those of an earlier test may still be ending
+        assert kube_namespace in {holder.owner for holder in pool.holders()}
         node = kube.node_name
         await kubectl(kube, "cordon", node)
         try:

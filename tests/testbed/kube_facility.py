@@ -184,10 +184,14 @@ class PodFacility:
         self.kubectl("delete", "pods", "--selector=app=hub", "--grace-period=0", "--force")
 
     def wait_for_hub(self) -> None:
-        """Wait until the hub answers through the proxy; one that was killed does so no more."""
+        """Wait until the hub answers through the proxy."""
+        wait_for(lambda: self.api("GET", "", timeout=2).status == 200, "the hub")
+
+    def wait_for_new_hub(self) -> None:
+        """Wait until the hub answers that the cluster starts after `kill_hub`."""
         # a request that is on its way to a killed hub waits for an answer until it gives up
         wait_for(self._hub_is_ready, "a hub that is ready")
-        wait_for(lambda: self.api("GET", "", timeout=2).status == 200, "the hub")
+        self.wait_for_hub()
 
     def _hub_is_ready(self) -> bool:
         statuses = [
