@@ -82,6 +82,7 @@ async def test_nothing_outside_policy_is_granted_when_requests_come_by_the_hundr
 
 
 async def test_failures_have_a_reason_in_jupyterhubs_own_metric(hub: ProfileHub) -> None:
+    await Fuzzed(hub, USERS).send("rest", 30, seed=9)
     spawns = await metric(hub, "jupyterhub_server_spawn_duration_seconds_count")
     ends = {name: number for name, number in spawns.items() if number}
     assert ends
