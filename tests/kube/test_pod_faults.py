@@ -187,6 +187,15 @@ def wake(facility: PodFacility) -> None:
         facility.kube.start(part)
 
 
+@pytest.fixture
+def cluster_right_again(pod_facility: PodFacility) -> Iterator[None]:
+    """Let the next test find a cluster that schedules at once."""
+    yield
+    pod_facility.kube.until(lambda: pod_facility.kube.get("nodes")["items"], "the API server")
+    wake(pod_facility)
+
+
+@pytest.mark.usefixtures("cluster_right_again")
 @pytest.mark.timeout(600)
 def test_hub_is_right_when_the_api_server_was_away(pod_facility: PodFacility, alice: User) -> None:
     """Labs work on; a start is refused with a sentence, or goes on; a stop is kept in mind.
@@ -277,6 +286,7 @@ def hub_process(facility: PodFacility) -> psutil.Process | None:
     return None
 
 
+@pytest.mark.usefixtures("cluster_right_again")
 @pytest.mark.timeout(600)
 def test_hub_that_starts_without_an_api_server_is_right_afterwards(
     pod_facility: PodFacility, alice: User
