@@ -245,7 +245,7 @@ def traits_page() -> str:
     """Point autodoc_traits at the configurable classes, at the traits of our own."""
     classes = (
         "af_hub.iam.authenticator.IAMAuthenticator",
-        "af_hub.spawner.local.LocalSpawner",
+        "af_hub.spawner.local.spawner.LocalSpawner",
         "af_labextension.app.FacilityExtension",
     )
     lines = [

@@ -14,8 +14,8 @@ from af_hub.facility.handlers import LabHandler
 from af_hub.facility.load import load
 from af_hub.facility.pages import TEMPLATES, page_variables
 from af_hub.iam.scopes import custom_scopes, roles
-from af_hub.spawner.handlers import ROUTES
-from af_hub.spawner.pod import AUTHORITIES, CA_BUNDLE
+from af_hub.spawner.kube.pod import AUTHORITIES, CA_BUNDLE
+from af_hub.spawner.page.handlers import ROUTES
 from af_hub.spawner.refusals import quiet_refusals
 
 if TYPE_CHECKING:

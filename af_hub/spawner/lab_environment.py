@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from af_hub.spawner.folders import Folders
-    from af_hub.spawner.plan import Plan
+    from af_hub.spawner.local.folders import Folders
+    from af_hub.spawner.policy.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,20 @@ from traitlets.config import LoggingConfigurable
 from af_hub.errors import Refusal
 from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
-from af_hub.spawner import form, policy
-from af_hub.spawner.catalogue import visible
-from af_hub.spawner.compose import compose
-from af_hub.spawner.options import options_from_fields, options_from_query, read_options
+from af_hub.spawner.page import form
+from af_hub.spawner.page.compose import compose
+from af_hub.spawner.policy import decision
+from af_hub.spawner.policy.catalogue import visible
+from af_hub.spawner.policy.options import options_from_fields, options_from_query, read_options
 from af_hub.spawner.refusals import request_refused, start_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from af_hub.spawner.offers import Offer
-    from af_hub.spawner.page import Page
-    from af_hub.spawner.plan import Plan
-    from af_hub.spawner.site import Site, Usage
+    from af_hub.spawner.page.content import Page
+    from af_hub.spawner.policy.offers import Offer
+    from af_hub.spawner.policy.plan import Plan
+    from af_hub.spawner.policy.site import Site, Usage
 
 _CATALOGUE: TypeAdapter[tuple[Profile, ...]] = TypeAdapter(tuple[Profile, ...])
 _LIMITS: TypeAdapter[tuple[Limit, ...]] = TypeAdapter(tuple[Limit, ...])
@@ -206,7 +207,7 @@ class ProfiledSpawner(LoggingConfigurable):
         self.start_timeout = self._own_start_timeout
         try:
             options = read_options(self.in_our_form(self.user_options))
-            offer = policy.choose(await self.offers(await self.groups()), options.profile)
+            offer = decision.choose(await self.offers(await self.groups()), options.profile)
         except Refusal:
             # `start` says so
             offer = None
@@ -238,7 +239,7 @@ class ProfiledSpawner(LoggingConfigurable):
         site = await self.look_at_site()
         try:
             options = read_options(self.in_our_form(self.user_options))
-            return policy.decide(offered, self.usage(), site, options)
+            return decision.decide(offered, self.usage(), site, options)
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from af_hub.spawner.plan import NVIDIA
+from af_hub.spawner.policy.plan import NVIDIA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from af_hub.spawner.plan import Plan
+    from af_hub.spawner.policy.plan import Plan
 
 _TUPLES = ("cores", "gpus", "groups")
 
@@ -34,11 +34,11 @@ class Record:
     gpus
         Identifiers of its graphics processors.
     process
-        Mark of its first process (`af_hub.spawner.processes.start_mark`); empty before the start.
+        Mark of its first process (`af_hub.spawner.local.processes.start_mark`); empty before the start.
     groups
         Groups of the user for which it counts.
     cpu, ram, gpu, gpu_product, gpu_resource
-        What it was granted; see `af_hub.spawner.site.Running`.
+        What it was granted; see `af_hub.spawner.policy.site.Running`.
     """
 
     server: str

@@ -7,20 +7,20 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from af_hub.spawner.gpus.pool import Holder
-from af_hub.spawner.overview import survey
+from af_hub.spawner.kube.gpus.pool import Holder
+from af_hub.spawner.page.overview import survey
+from af_hub.spawner.page.tally import TALLY
+from af_hub.spawner.policy.reservations import Reservation
 from af_hub.spawner.profiled import ProfiledSpawner
 from af_hub.spawner.record import Record
-from af_hub.spawner.reservations import Reservation
-from af_hub.spawner.tally import TALLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from af_hub.spawner.overview import Overview
-    from af_hub.spawner.plan import Plan
-    from af_hub.spawner.reservations import Book
-    from af_hub.spawner.site import Site, Usage
+    from af_hub.spawner.page.overview import Overview
+    from af_hub.spawner.policy.plan import Plan
+    from af_hub.spawner.policy.reservations import Book
+    from af_hub.spawner.policy.site import Site, Usage
 
 
 class RecordedSpawner(ProfiledSpawner):

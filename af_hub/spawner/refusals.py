@@ -15,8 +15,8 @@ from tornado import web
 
 from af_hub import metrics
 from af_hub.audit import Audit
-from af_hub.spawner.reasons import Reason
-from af_hub.spawner.tally import TALLY
+from af_hub.spawner.page.tally import TALLY
+from af_hub.spawner.policy.reasons import Reason
 
 if TYPE_CHECKING:
     from af_hub.errors import Refusal

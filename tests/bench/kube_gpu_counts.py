@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from kubernetes_asyncio import client, config
 
-from af_hub.spawner.gpus.count import Place
-from af_hub.spawner.gpus.pool import Pool
-from af_hub.spawner.gpus.watch import GpuWatch
+from af_hub.spawner.kube.gpus.count import Place
+from af_hub.spawner.kube.gpus.pool import Pool
+from af_hub.spawner.kube.gpus.watch import GpuWatch
 from bench.figure import Figure
 from testbed.kube.fixtures import borrowed_cluster
 from testbed.kube.pods import probe_pod

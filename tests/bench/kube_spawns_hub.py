@@ -16,7 +16,7 @@ from jupyterhub import orm
 from jupyterhub.objects import Hub
 from jupyterhub.user import User
 
-from af_hub.spawner.kube import KubeSpawner
+from af_hub.spawner.kube.spawner import KubeSpawner
 
 if TYPE_CHECKING:
     from jupyterhub.spawner import Spawner

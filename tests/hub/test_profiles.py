@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jupyterhub
 import pytest
 
-from af_hub.spawner.processes import start_mark
+from af_hub.spawner.local.processes import start_mark
 from testbed.profile_hub import TOKEN, environment_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from af_hub.spawner.reasons import Reason
+from af_hub.spawner.policy.reasons import Reason
 from testbed import option_fuzz as fuzz
 from testbed.fuzzed_hub import CONFIG, FACILITY, GRANTED, USERS, WAYS, Fuzzed, as_plan
 from testbed.profile_hub import TOKEN, running_hub

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from af_hub.spawner.processes import start_mark
+from af_hub.spawner.local.processes import start_mark
 from testbed.profile_hub import environment_of, running_hub
 
 

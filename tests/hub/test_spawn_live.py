@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from af_hub.spawner.reasons import Reason
+from af_hub.spawner.policy.reasons import Reason
 from testbed.pace import slowness
 from testbed.profile_hub import TOKEN
 

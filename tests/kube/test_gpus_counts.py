@@ -14,10 +14,10 @@ import pytest
 import yaml
 from kubernetes_asyncio import client, config
 
-from af_hub.spawner.follow import Follower
-from af_hub.spawner.gpus.count import Place
-from af_hub.spawner.gpus.pool import Pool
-from af_hub.spawner.gpus.watch import GpuWatch
+from af_hub.spawner.kube.follow import Follower
+from af_hub.spawner.kube.gpus.count import Place
+from af_hub.spawner.kube.gpus.pool import Pool
+from af_hub.spawner.kube.gpus.watch import GpuWatch
 from testbed.kube.pods import probe_pod
 
 if TYPE_CHECKING:

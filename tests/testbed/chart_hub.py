@@ -20,8 +20,8 @@ from jupyterhub.user import User
 from kubernetes_asyncio.client import ApiClient
 from traitlets.config.loader import PyFileConfigLoader
 
-from af_hub.spawner.kube import KubeSpawner
-from af_hub.spawner.plan import Plan
+from af_hub.spawner.kube.spawner import KubeSpawner
+from af_hub.spawner.policy.plan import Plan
 
 if TYPE_CHECKING:
     from traitlets.config import Config

@@ -21,7 +21,7 @@ from yarl import URL
 
 from af_hub.facility.placement import Toleration
 from af_hub.facility.volumes import Volume
-from af_hub.spawner.plan import Plan
+from af_hub.spawner.policy.plan import Plan
 from testbed import option_fuzz as fuzz
 from testbed.profile_hub import TOKEN
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _CONFIG = """
 from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import Proxy
-from af_hub.spawner.kube import KubeSpawner
+from af_hub.spawner.kube.spawner import KubeSpawner
 
 stub = {stub!r}
 

@@ -10,14 +10,14 @@ from jupyterhub.objects import Hub
 from jupyterhub.user import User
 from kubernetes_asyncio.client import ApiClient
 
-from af_hub.spawner.kube import KubeSpawner
+from af_hub.spawner.kube.spawner import KubeSpawner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import pytest
 
-    from af_hub.spawner.plan import Plan
+    from af_hub.spawner.policy.plan import Plan
 
 
 @asynccontextmanager

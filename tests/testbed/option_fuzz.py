@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
-from af_hub.spawner.site import GpuModel, Site
+from af_hub.spawner.policy.site import GpuModel, Site
 
 if TYPE_CHECKING:
     import random
 
-    from af_hub.spawner.plan import Plan
+    from af_hub.spawner.policy.plan import Plan
 
 GIB: Final = 1024**3
 DIGEST: Final = "registry.example.org/lab/root@sha256:" + "a" * 64

@@ -97,8 +97,8 @@ limits:
 _CONFIG = """
 import asyncio
 import af_hub
-from af_hub.spawner.local import LocalSpawner
-from af_hub.spawner.resources import GpuDevice, Machine
+from af_hub.spawner.local.spawner import LocalSpawner
+from af_hub.spawner.local.resources import GpuDevice, Machine
 from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import Proxy
 

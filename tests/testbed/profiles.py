@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from af_hub.facility.profiles import Profile
-from af_hub.spawner.site import GpuModel, Site, Usage
+from af_hub.spawner.policy.site import GpuModel, Site, Usage
 
 GIB = 1024**3
 CATALOGUE = tuple(

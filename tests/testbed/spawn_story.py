@@ -19,7 +19,7 @@ from jupyterhub.user import User
 from jupyterhub.utils import exponential_backoff
 from kubernetes_asyncio.config import load_kube_config
 
-from af_hub.spawner.kube import KubeSpawner
+from af_hub.spawner.kube.spawner import KubeSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

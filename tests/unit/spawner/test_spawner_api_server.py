@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, ApiException, Configuration, CoreV1Api
 
-from af_hub.spawner.api_server import LastingPodReflector, lost_refusal, no_refusal
-from af_hub.spawner.follow import is_away
-from af_hub.spawner.reasons import Reason
+from af_hub.spawner.kube.api_server import LastingPodReflector, lost_refusal, no_refusal
+from af_hub.spawner.kube.follow import is_away
+from af_hub.spawner.policy.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from af_hub.spawner.folders import Folders
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
-from af_hub.spawner.plan import Plan
+from af_hub.spawner.local.folders import Folders
+from af_hub.spawner.policy.plan import Plan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 
-from af_hub.spawner import follow
-from af_hub.spawner.events import EventBook
-from af_hub.spawner.follow import Follower
+from af_hub.spawner.kube import follow
+from af_hub.spawner.kube.events import EventBook
+from af_hub.spawner.kube.follow import Follower
 from testbed.virtual_time import VirtualTime
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from af_hub.facility.profiles import Profile
-from af_hub.spawner.catalogue import visible
-from af_hub.spawner.compose import compose
-from af_hub.spawner.form import render
-from af_hub.spawner.live import state_of
-from af_hub.spawner.site import Running, Site, Usage
+from af_hub.spawner.page.compose import compose
+from af_hub.spawner.page.form import render
+from af_hub.spawner.page.live import state_of
+from af_hub.spawner.policy.catalogue import visible
+from af_hub.spawner.policy.site import Running, Site, Usage
 from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
 
 if TYPE_CHECKING:
-    from af_hub.spawner.page import Card, Control, Page
+    from af_hub.spawner.page.content import Card, Control, Page
 
 MEMBER = visible(CATALOGUE, {"/cms/uscms"})
 

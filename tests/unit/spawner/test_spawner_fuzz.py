@@ -8,11 +8,11 @@ import random
 from collections import Counter
 
 from af_hub.errors import Refusal
-from af_hub.spawner.catalogue import visible
-from af_hub.spawner.options import options_from_fields, options_from_query, read_options
-from af_hub.spawner.policy import decide, hindrance
-from af_hub.spawner.reasons import Reason
-from af_hub.spawner.site import Running, Usage
+from af_hub.spawner.policy.catalogue import visible
+from af_hub.spawner.policy.decision import decide, hindrance
+from af_hub.spawner.policy.options import options_from_fields, options_from_query, read_options
+from af_hub.spawner.policy.reasons import Reason
+from af_hub.spawner.policy.site import Running, Usage
 from testbed import option_fuzz as fuzz
 
 COUNT = int(os.environ.get("AF_OPTION_SETS", "100000"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kubernetes_asyncio.client import ApiException
 
-from af_hub.spawner.lasting import _REFUSED_AT_MOST, LastingKubeSpawner
+from af_hub.spawner.kube.lasting import _REFUSED_AT_MOST, LastingKubeSpawner
 
 
 async def answer(status: int) -> bool:

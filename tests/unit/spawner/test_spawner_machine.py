@@ -11,11 +11,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from af_hub.spawner.folders import Folders, copy_examples, folder_name
-from af_hub.spawner.plan import Plan
-from af_hub.spawner.processes import kill_marked, start_mark
-from af_hub.spawner.reservations import Book
-from af_hub.spawner.resources import GpuDevice, Machine, look_at_machine, read_gpu_table
+from af_hub.spawner.local.folders import Folders, copy_examples, folder_name
+from af_hub.spawner.local.processes import kill_marked, start_mark
+from af_hub.spawner.local.resources import GpuDevice, Machine, look_at_machine, read_gpu_table
+from af_hub.spawner.policy.plan import Plan
+from af_hub.spawner.policy.reservations import Book
 
 MACHINE = Machine(
     cores=(0, 1, 2, 3),

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from af_hub.errors import Refusal
 from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
-from af_hub.spawner.catalogue import visible
-from af_hub.spawner.options import options_from_fields, options_from_query, read_options
-from af_hub.spawner.policy import decide, hindrance
-from af_hub.spawner.reasons import Reason
-from af_hub.spawner.site import GpuModel, Running, Site, Usage
+from af_hub.spawner.policy.catalogue import visible
+from af_hub.spawner.policy.decision import decide, hindrance
+from af_hub.spawner.policy.options import options_from_fields, options_from_query, read_options
+from af_hub.spawner.policy.reasons import Reason
+from af_hub.spawner.policy.site import GpuModel, Running, Site, Usage
 
 GIB = 1024**3
 ANYWHERE = Site(gpus=None)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from af_hub.facility.placement import Toleration
 from af_hub.facility.profiles import Profile
 from af_hub.facility.volumes import Volume
-from af_hub.spawner.catalogue import visible
-from af_hub.spawner.options import read_options
-from af_hub.spawner.plan import Plan
-from af_hub.spawner.pod import claim_name, literal
-from af_hub.spawner.policy import decide
-from af_hub.spawner.site import Site, Usage
+from af_hub.spawner.kube.pod import claim_name, literal
+from af_hub.spawner.policy.catalogue import visible
+from af_hub.spawner.policy.decision import decide
+from af_hub.spawner.policy.options import read_options
+from af_hub.spawner.policy.plan import Plan
+from af_hub.spawner.policy.site import Site, Usage
 from testbed import kube_spawner
 from testbed.kube_spawner import spawner
 

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from af_hub.errors import Refusal
-from af_hub.spawner.catalogue import visible
-from af_hub.spawner.options import (
+from af_hub.spawner.policy.catalogue import visible
+from af_hub.spawner.policy.decision import decide
+from af_hub.spawner.policy.options import (
     Options,
     options_from_fields,
     options_from_query,
     read_options,
 )
-from af_hub.spawner.policy import decide
-from af_hub.spawner.reasons import Reason
-from af_hub.spawner.site import Running, Site, Usage
+from af_hub.spawner.policy.reasons import Reason
+from af_hub.spawner.policy.site import Running, Site, Usage
 from testbed.profiles import CATALOGUE, GIB, NOBODY, SITE
 
 if TYPE_CHECKING:
-    from af_hub.spawner.plan import Plan
+    from af_hub.spawner.policy.plan import Plan
 
 
 def ask(groups: set[str], raw: object, usage: Usage = NOBODY, site: Site = SITE) -> Plan:

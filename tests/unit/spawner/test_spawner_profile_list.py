@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from af_hub.errors import Refusal
 from af_hub.facility.limits import Limit
-from af_hub.spawner import policy
-from af_hub.spawner.options import read_options
-from af_hub.spawner.profile_list import Member, listed, translated
-from af_hub.spawner.reasons import Reason
-from af_hub.spawner.site import Running, Site, Usage
+from af_hub.spawner.policy import decision
+from af_hub.spawner.policy.options import read_options
+from af_hub.spawner.policy.reasons import Reason
+from af_hub.spawner.policy.site import Running, Site, Usage
+from af_hub.spawner.profile_list.reading import Member, listed, translated
 from testbed.kube_spawner import spawner, written
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from af_hub.spawner.plan import Plan
+    from af_hub.spawner.policy.plan import Plan
 
 GIB = 1024**3
 PLAIN: list[dict[str, Any]] = [
@@ -104,7 +104,7 @@ async def fitted(made: Any, raw: dict[str, Any], groups: Collection[str] = ()) -
     made.user_options = raw
     offered = await made.offers(frozenset(groups))
     options = read_options(made.in_our_form(raw))
-    plan = policy.decide(offered, Usage(), await made.look_at_site(), options)
+    plan = decision.decide(offered, Usage(), await made.look_at_site(), options)
     made.record = made._apply(plan, frozenset(groups))
     await made.load_user_options()
     return plan
@@ -241,7 +241,7 @@ def test_choices_are_for_their_groups_when_a_profile_list_says_so(
     raw = {"profile": "gated"} | ({} if wanted is None else {"options": {"image": wanted}})
     try:
         offered = listed(gated(), Member(groups), {})
-        plan = policy.decide(offered, Usage(), Site(), read_options(raw))
+        plan = decision.decide(offered, Usage(), Site(), read_options(raw))
     except Refusal:
         assert image is None
     else:
@@ -257,7 +257,7 @@ def test_option_is_not_asked_when_none_of_its_choices_is_left() -> None:
     del profile["profile_options"]["image"]["choices"]["open"]
     (offer,) = listed([profile], Member({"org:all"}), {})
     assert offer.options == ()
-    assert policy.decide([offer], Usage(), Site(), read_options({})).overrides == {}
+    assert decision.decide([offer], Usage(), Site(), read_options({})).overrides == {}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_own_text_is_refused_when_it_matches_in_part_or_means_something(text: st
     offered = listed(PLAIN, Member(()), {})
     raw = {"profile": "demo-1", "image--unlisted-choice": text}
     with pytest.raises(Refusal) as caught:
-        policy.decide(offered, Usage(), Site(), read_options(translated(raw)))
+        decision.decide(offered, Usage(), Site(), read_options(translated(raw)))
     assert caught.value.reason in {Reason.NOT_OFFERED, Reason.INVALID_OPTIONS}
 
 
@@ -281,7 +281,7 @@ def test_own_text_stands_as_it_is_wherever_an_override_says_value(text: str) -> 
     plain[0]["profile_options"]["image"]["unlisted_choice"].pop("validation_regex")
     raw = {"profile": "demo-1", "image--unlisted-choice": text}
     try:
-        plan = policy.decide(
+        plan = decision.decide(
             listed(plain, Member(()), {}), Usage(), Site(), read_options(translated(raw))
         )
     except Refusal:
@@ -299,10 +299,10 @@ def test_limits_hold_when_profiles_are_from_a_profile_list() -> None:
     offered = listed(PLAIN, Member((), (), (limit,)), {})
     running = Usage((Running("me/a", "me", gpu=1),), "me")
     with pytest.raises(Refusal) as caught:
-        policy.decide(offered, running, Site(gpus=None), read_options({"profile": "with-gpu"}))
+        decision.decide(offered, running, Site(gpus=None), read_options({"profile": "with-gpu"}))
     assert caught.value.reason == Reason.USER_LIMIT
-    assert policy.hindrance(offered[1], running, Site(gpus=None)) is not None
-    assert policy.hindrance(offered[0], running, Site(gpus=None)) is None
+    assert decision.hindrance(offered[1], running, Site(gpus=None)) is not None
+    assert decision.hindrance(offered[0], running, Site(gpus=None)) is None
 
 
 def test_titles_are_text_when_they_were_html() -> None:
@@ -322,6 +322,6 @@ def test_titles_are_text_when_they_were_html() -> None:
 def test_any_request_ends_in_a_plan_or_a_refusal_when_a_profile_list_is_there(raw: Any) -> None:
     offered = listed(PLAIN + gated(), Member({"org:own"}), {})
     try:
-        policy.decide(offered, Usage(), Site(gpus=None), read_options(translated(raw)))
+        decision.decide(offered, Usage(), Site(gpus=None), read_options(translated(raw)))
     except Refusal as refusal:
         Reason(refusal.reason)

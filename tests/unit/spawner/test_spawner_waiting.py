@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from af_hub.spawner.events import Event, EventBook
-from af_hub.spawner.gpus.layout import Stock
-from af_hub.spawner.waiting import event_in_words, gates_in_words, line_in_words
+from af_hub.spawner.kube.events import Event, EventBook
+from af_hub.spawner.kube.gpus.layout import Stock
+from af_hub.spawner.kube.waiting import event_in_words, gates_in_words, line_in_words
 
 
 @pytest.mark.parametrize(

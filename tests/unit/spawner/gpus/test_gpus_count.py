@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from af_hub.spawner.gpus.count import Place, read_claim, read_node, tolerations
-from af_hub.spawner.gpus.layout import Layout, Stock
+from af_hub.spawner.kube.gpus.count import Place, read_claim, read_node, tolerations
+from af_hub.spawner.kube.gpus.layout import Layout, Stock
 from testbed.gpu_objects import A100, GPU, T4, container, node, pod
 
 if TYPE_CHECKING:
-    from af_hub.spawner.gpus.count import Claim
+    from af_hub.spawner.kube.gpus.count import Claim
 
 ANY = Place(GPU)
 MIG = "nvidia.com/mig-1g.5gb"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from af_hub.spawner.gpus.count import Place, read_claim, read_node
-from af_hub.spawner.gpus.line import Request, in_order
-from af_hub.spawner.gpus.pool import Pool
-from af_hub.spawner.site import GpuModel
+from af_hub.spawner.kube.gpus.count import Place, read_claim, read_node
+from af_hub.spawner.kube.gpus.line import Request, in_order
+from af_hub.spawner.kube.gpus.pool import Pool
+from af_hub.spawner.policy.site import GpuModel
 from testbed.gpu_objects import A100, GPU, T4, node, pod
 
 if TYPE_CHECKING:
-    from af_hub.spawner.gpus.count import Claim, Node
+    from af_hub.spawner.kube.gpus.count import Claim, Node
 
 ANY = Place(GPU)
 

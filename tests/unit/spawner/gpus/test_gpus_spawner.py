@@ -11,18 +11,18 @@ import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
 from af_hub.errors import Refusal
-from af_hub.spawner.gpus.count import Place, read_claim, read_node
-from af_hub.spawner.gpus.pool import Pool
-from af_hub.spawner.gpus.spawner import GpuKubeSpawner
-from af_hub.spawner.gpus.watch import GpuWatch
-from af_hub.spawner.plan import Plan
+from af_hub.spawner.kube.gpus.count import Place, read_claim, read_node
+from af_hub.spawner.kube.gpus.pool import Pool
+from af_hub.spawner.kube.gpus.spawner import GpuKubeSpawner
+from af_hub.spawner.kube.gpus.watch import GpuWatch
+from af_hub.spawner.policy.plan import Plan
 from testbed.gpu_objects import GPU, node, pod
 from testbed.kube_spawner import spawner, written
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from af_hub.spawner.kube import KubeSpawner
+    from af_hub.spawner.kube.spawner import KubeSpawner
 
 PLAN = Plan(
     profile="gpu",

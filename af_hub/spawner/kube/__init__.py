@@ -1,0 +1,1 @@
+"""Labs in pods of a Kubernetes cluster."""

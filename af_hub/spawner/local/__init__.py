@@ -1,0 +1,1 @@
+"""Labs as processes of one machine."""

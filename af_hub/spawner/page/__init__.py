@@ -1,0 +1,1 @@
+"""The spawn page and the administrators' page: what stands there, its HTML, its live news."""

@@ -1,0 +1,1 @@
+"""What users may have: the catalogue as offers, a request, a decision. Pure."""

@@ -1,0 +1,1 @@
+"""KubeSpawner's own ``profile_list`` in the place of a catalogue. Pure."""
