@@ -40,4 +40,5 @@ pytest_plugins = [
     "testbed.kube.fixtures",
     "testbed.images",
     "testbed.kube_facility",
+    "testbed.kube_page_hub",
 ]

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +25,7 @@ from testbed import small_server
 from testbed.iam import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 TOKEN = "page-hub-test-token-0123456789ab"
@@ -95,10 +95,7 @@ limits:
 """
 
 _CONFIG = """
-import asyncio
 import af_hub
-from af_hub.spawner.local.spawner import LocalSpawner
-from af_hub.spawner.local.resources import GpuDevice, Machine
 from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import Proxy
 
@@ -109,19 +106,10 @@ class NoProxy(Proxy):
     async def delete_route(self, routespec): pass
     async def get_all_routes(self): return {{}}
 
-class LargeMachine:
-    '''What the driver of a larger machine would say.'''
-    async def look(self):
-        gpus = tuple(GpuDevice(f"GPU-{{number:04x}}", "NVIDIA A100") for number in range({gpus}))
-        return Machine(tuple(range(64)), 256 * 1024**3, gpus)
-
-class Spawner(LocalSpawner):
-    machine = LargeMachine()
-    def make_preexec_fn(self, name): return None  # this machine has not so many cores
-
-af_hub.configure(c, {root!r} + "/facility.yaml", spawner="af-local")
+af_hub.configure(c, {root!r} + "/facility.yaml", spawner={kind!r})
 routes = c.IAMAuthenticator.extra_routes
 del c.IAMAuthenticator
+{spawner}
 
 class Anybody(DummyAuthenticator):
     def get_handlers(self, app):
@@ -140,6 +128,22 @@ c.JupyterHub.load_groups = {{name: {{"users": users}} for name, users in {groups
 c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
 scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics"]
 c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
+"""
+
+_LARGE_MACHINE = """
+from af_hub.spawner.local.spawner import LocalSpawner
+from af_hub.spawner.local.resources import GpuDevice, Machine
+
+class LargeMachine:
+    '''What the driver of a larger machine would say.'''
+    async def look(self):
+        gpus = tuple(GpuDevice(f"GPU-{{number:04x}}", "NVIDIA A100") for number in range({gpus}))
+        return Machine(tuple(range(64)), 256 * 1024**3, gpus)
+
+class Spawner(LocalSpawner):
+    machine = LargeMachine()
+    def make_preexec_fn(self, name): return None  # this machine has not so many cores
+
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = ""
 c.LocalSpawner.runtime_root = {root!r} + "/runtime"
@@ -158,10 +162,13 @@ class PageHub:
         Its folder.
     url
         Its address, without a slash at the end.
+    environment
+        Further variables of its environment.
     """
 
     root: Path
     url: str
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -170,7 +177,7 @@ class PageHub:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterhub", "--config", str(self.root / "config.py")],
                 cwd=self.root,
-                env={**os.environ, "AF_INSTANCE": "page-hub-test"},
+                env={**os.environ, "AF_INSTANCE": "page-hub-test", **self.environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -269,10 +276,30 @@ def page_hub(page_hub_running: PageHub) -> Iterator[PageHub]:
     page_hub_running.release()
 
 
-def prepare(root: Path) -> PageHub:
-    """Write the configuration of a hub into a folder."""
+def prepare(
+    root: Path,
+    facility: str = FACILITY,
+    spawner: tuple[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> PageHub:
+    """Write the configuration of a hub into a folder.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    facility
+        Text of the facility file.
+    spawner
+        Kind of the spawner and lines of configuration that make the class ``Spawner``; None: Labs
+        of this machine, as if it were a large one.
+    environment
+        Further variables of the hub's environment.
+    """
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
-    (root / "facility.yaml").write_text(FACILITY)
-    values = {"root": str(root), "url": url, "token": TOKEN, "groups": GROUPS, "gpus": GPUS}
-    (root / "config.py").write_text(_CONFIG.format(**values, cmd=small_server.COMMAND))
-    return PageHub(root, url)
+    (root / "facility.yaml").write_text(facility)
+    values = {"root": str(root), "url": url, "token": TOKEN, "groups": GROUPS}
+    large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=small_server.COMMAND)
+    kind, lines = spawner or ("af-local", large)
+    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines))
+    return PageHub(root, url, environment or {})

@@ -24,20 +24,21 @@ from af_hub.spawner.kube.spawner import KubeSpawner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 PROFILES = [{"name": "small", "title": "Small", "cpu": 1, "ram": "128M"}]
 
 
 class Complaints(logging.Handler):
-    """Remembers what was logged as an error."""
+    """Remembers errors, and that the cluster did not answer or said no to a watch."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self.seen: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Remember one."""
-        self.seen.append(record.getMessage())
+        if record.levelno >= logging.ERROR or record.msg.startswith("No answer"):
+            self.seen.append(record.getMessage())
 
 
 class Story:
@@ -85,7 +86,7 @@ class Story:
         one = self.spawner()
         steps: dict[str, Callable[[], Any]] = {
             "start": one.start,
-            "see-what-happens": lambda: self.until(lambda: one.events),
+            "see-what-happens": lambda: self.until(lambda: one.told),
             "see-it-run": lambda: self.expect(one, running=True),
             "watch-quietly": self.watch_quietly,
             "see-it-gone": lambda: self.delete_and_see(one),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -59,6 +60,7 @@ class _Lasting(LoggingConfigurable):
     list_method_name: Any
     namespace: Any
     omit_namespace: Any
+    _stopping: Any
 
     retry_after = Float(1.0, help="Seconds between two questions to a server that does not answer.")
 
@@ -83,8 +85,12 @@ class _Lasting(LoggingConfigurable):
             self.first_load_future.set_result(None)
 
     async def _watch_and_update(self) -> None:
-        """Take every change, for ever."""
-        await self._following().follow()
+        """Take every change until the reflector is stopped, which awaits the task it has cancelled."""
+        try:
+            await self._following().follow()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
 
     def _following(self) -> Follower:
         if self._follower is None:

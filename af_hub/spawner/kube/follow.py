@@ -150,7 +150,7 @@ class Follower:
                     raise
                 await self._pause(error)
             else:
-                self.read_before, self._told = True, False
+                self.read_before = True
                 return
 
     async def follow(self) -> None:
@@ -188,7 +188,7 @@ class Follower:
             resource_version=self._version,
             timeout_seconds=SPAN,
         ) as answer:
-            heard = False
+            heard = self._told = False
             async for line in _lines(answer):
                 self._take(json.loads(line))
                 heard = True

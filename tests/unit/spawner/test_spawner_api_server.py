@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,22 @@ async def test_reflector_says_so_when_it_is_not_allowed_at_first(
     statuses += [403] * 100
     with pytest.raises(ApiException, match="403"):
         await read(monkeypatch, url, again=False)
+
+
+async def test_reflector_is_stopped_without_an_error_when_it_waits_for_the_next_change(
+    monkeypatch: pytest.MonkeyPatch, server: tuple[str, list[int]]
+) -> None:
+    """KubeSpawner awaits the watch that it has cancelled."""
+    url, statuses = server
+    async with ApiClient(Configuration(host=url)) as client:
+        monkeypatch.setattr("kubespawner.reflector.shared_client", lambda _: CoreV1Api(client))
+        reflector = LastingPodReflector(namespace="labs", retry_after=0.01)
+        await reflector.start()
+        statuses += [503] * 1000
+        while len(statuses) > 990:  # noqa: ASYNC110  the server tells nobody
+            await asyncio.sleep(0.01)
+        await reflector.stop()
+    assert reflector.watch_task is None
 
 
 @pytest.mark.parametrize("before", [[], [503] * 3])
