@@ -130,17 +130,24 @@ test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test but those of 
 test-kube: $(VENV)/.dev setup system helm-tools ## The tests of Kubernetes, values and images, as root on Debian; builds for minutes the first time
 	$(KUBE) tools --for-tests
 	$(IMAGES)
-	@# two at a time, since both wait most of the time; what one prints comes at its end
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target _test-kube-shared _test-kube-apart
+	@# three at a time, since all wait most of the time; what one prints comes at its end
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(KUBE_PARTS:%=_test-kube-%)
 
+# the Labs of one part disturb those of another: `own` gives a part a cluster that nobody else uses
+KUBE_PARTS := labs gpus images
 KUBE_PYTEST := AF_REQUIRE=kube,images,helm,helmfile,browser $(BIN)/pytest
+KUBE_OWN := $(wildcard tests/kube/test_gpus_*.py tests/kube/test_policy_*.py) \
+  tests/kube/test_cluster_elsewhere.py tests/kube/test_cluster_extras.py
 KUBE_APART := tests/kube/test_cluster_life.py tests/kube/test_cluster_errors.py
 
-.PHONY: _test-kube-shared _test-kube-apart
-_test-kube-shared:
-	$(KUBE_PYTEST) tests/kube $(KUBE_APART:%=--ignore=%) $(PYTEST_ARGS)
+.PHONY: $(KUBE_PARTS:%=_test-kube-%)
+_test-kube-labs:
+	$(KUBE_PYTEST) tests/kube $(patsubst %,--ignore=%,$(KUBE_OWN) $(KUBE_APART)) $(PYTEST_ARGS)
 
-_test-kube-apart:
+_test-kube-gpus:
+	AF_REQUIRE=kube,browser $(KUBE) own $(BIN)/pytest $(KUBE_OWN) $(PYTEST_ARGS)
+
+_test-kube-images:
 	$(KUBE_PYTEST) tests/images tests/unit/kube_values $(KUBE_APART) $(PYTEST_ARGS)
 
 .PHONY: test-xrootd-6

@@ -1,9 +1,10 @@
-"""``python -m testbed.kube up|down|status|tools|load``: what ``make kube-…`` calls."""
+"""``python -m testbed.kube up|down|status|tools|load|own``: what ``make kube-…`` calls."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from testbed.kube import demands
 from testbed.kube.cluster import machine_problem
 from testbed.kube.extras import ALL
 from testbed.kube.node import Node
+from testbed.kube.second import environment, second_settings
 from testbed.kube.settings import from_environment
 from testbed.kube.tools import BASE, FAMILIES, GIGABYTES, Tools
 
@@ -35,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     load = commands.add_parser("load", help="bring OCI archives into the node's store")
     load.add_argument("archive", nargs="+", type=Path)
+    own = commands.add_parser("own", help="run a command with a cluster that nobody else uses")
+    own.add_argument("argument", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     try:
         return _do(given, Node(from_environment()))
@@ -61,6 +65,11 @@ def _do(given: argparse.Namespace, node: Node) -> int:
             _tools(given, node)
         case "load":
             node.load(*given.archive)
+        case "own":
+            with second_settings() as settings:
+                return subprocess.run(
+                    given.argument, env=environment(settings), check=False
+                ).returncode
     return 0
 
 
