@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 _TESTS = str(Path(__file__).resolve().parents[1])
 
 _METERED = """
-import asyncio, sys
+import sys
 sys.path.insert(0, {tests!r})
-from bench.loop_meter import MeteredPolicy
-asyncio.set_event_loop_policy(MeteredPolicy({path!r}))
+from bench.loop_meter import Meter
+Meter({path!r})
 """
 
 _BOTH = """

@@ -171,7 +171,9 @@ class KubeHub(ProfileHub):
         async with (
             asyncio.timeout(patience),
             self.http.get(
-                f"{self.url}/hub/api/users/{user}/server/progress", headers=headers
+                f"{self.url}/hub/api/users/{user}/server/progress",
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(),
             ) as answer,
         ):
             async for line in answer.content:
