@@ -46,8 +46,12 @@ except Exception as error:
 ORDINARY_CLUSTER = """
 import sys
 from distributed import Client
-with Client(n_workers=1, dashboard_address=None, host="127.0.0.1", processes=False) as client:
-    print(type(sys.meta_path[0]).__name__, client.submit(sum, [1, 2]).result())
+
+def finders():
+    return {type(each).__name__ for each in sys.meta_path} >= {"DaskFinder", "ImportWatch"}
+
+with Client(n_workers=1, dashboard_address=None, host="127.0.0.1") as client:
+    print(client.submit(finders).result(), client.submit(sum, [1, 2]).result())
 """
 
 
@@ -86,6 +90,6 @@ def test_cuda_cluster_says_why_when_there_is_no_gpu(box: Inside) -> None:
     assert box.python(CUDA_CLUSTER) == "NVMLError_LibraryNotFound NVML Shared Library Not Found"
 
 
-def test_ordinary_cluster_computes_when_rapids_stands_before_dask(box: Inside) -> None:
-    """What RAPIDS installs takes part in every import of Dask, whether a GPU is there or not."""
-    assert box.python(ORDINARY_CLUSTER) == "DaskFinder 3"
+def test_ordinary_cluster_computes_when_two_watch_its_imports(box: Inside) -> None:
+    """RAPIDS' watch takes part in every import of Dask, with a GPU or without; ours is there, too."""
+    assert box.python(ORDINARY_CLUSTER) == "True 3"
