@@ -31,6 +31,9 @@ OLDEST = "3.11"
 IN_IMAGES = "3.13"
 """Debian 13's Python, which the images have."""
 
+ONE_DASK = ("requirements/dask.in", "--no-emit-package=rapids-dask-dependency")
+"""Holds a list to the Dask that GPU Labs can have; the file says why."""
+
 
 def compile_lock(
     output: str, *arguments: str, folder: str = "requirements", python: str = OLDEST
@@ -53,9 +56,9 @@ def main() -> None:
         hub55 = Path(folder) / "hub-5.5.in"
         hub55.write_text("jupyterhub>=5.5.3,<6\n")
         compile_lock("bootstrap.txt", str(uv))
-        compile_lock("facility.txt", *facility, "--extra=analysis")
+        compile_lock("facility.txt", *facility, "--extra=analysis", *ONE_DASK)
         compile_lock("dev.txt", *facility, "--extra=analysis", "--group=dev", *held)
-        compile_lock("hub-5.5.txt", *facility, "--group=test", "-c", str(hub55))
+        compile_lock("hub-5.5.txt", *facility, "--group=test", *ONE_DASK, "-c", str(hub55))
         # a client and its scheduler must be of one version of Dask
         compile_lock("root.txt", *root, *held)
     compile_lock("requirements.txt", f"{RUCIO}/requirements.in", folder=RUCIO)

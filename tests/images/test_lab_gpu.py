@@ -35,6 +35,25 @@ import dask, distributed, sys
 print(dask.__version__, distributed.__version__, sys.version_info[:2])
 """
 
+CUDA_CLUSTER = """
+import dask_cuda
+try:
+    dask_cuda.LocalCUDACluster()
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+ORDINARY_CLUSTER = """
+import sys
+from distributed import Client
+
+def finders():
+    return {type(each).__name__ for each in sys.meta_path} >= {"DaskFinder", "ImportWatch"}
+
+with Client(n_workers=1, dashboard_address=None, host="127.0.0.1") as client:
+    print(client.submit(finders).result(), client.submit(sum, [1, 2]).result())
+"""
+
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Inside]:
@@ -61,10 +80,16 @@ def test_the_labs_packages_are_there(box: Inside) -> None:
         assert box.python(VERSIONS) == lab.python(VERSIONS)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="each dask-cuda wants one Dask; that of the Lab fits only one too old to be imported",
-)
-def test_dask_cuda_is_imported(box: Inside) -> None:
+def test_dask_cuda_comes_with_its_command_when_imported(box: Inside) -> None:
+    """Its worker is how a GPU is put to work; its Dask is the Lab's."""
     assert box.python("import dask_cuda; print('ok')") == "ok"
+    assert "--device-memory-limit" in box.run("dask", "cuda", "worker", "--help")
+
+
+def test_cuda_cluster_says_why_when_there_is_no_gpu(box: Inside) -> None:
+    assert box.python(CUDA_CLUSTER) == "NVMLError_LibraryNotFound NVML Shared Library Not Found"
+
+
+def test_ordinary_cluster_computes_when_two_watch_its_imports(box: Inside) -> None:
+    """RAPIDS' watch takes part in every import of Dask, with a GPU or without; ours is there, too."""
+    assert box.python(ORDINARY_CLUSTER) == "True 3"
