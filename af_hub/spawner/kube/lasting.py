@@ -12,7 +12,7 @@ from kubernetes_asyncio.client import ApiException
 
 from af_hub.spawner.kube.api_server import REFLECTORS, away_refusal, lost_refusal, no_refusal
 from af_hub.spawner.kube.follow import FAILURES, is_away
-from af_hub.spawner.kube.turns import Turns
+from af_hub.spawner.paced import PacedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -26,13 +26,10 @@ _OVER = frozenset({"Failed", "Succeeded"})
 """Phases of a pod that never comes back; an evicted one has failed."""
 
 
-class LastingKubeSpawner(kubespawner.KubeSpawner):  # type: ignore[misc]  # untyped upstream
+class LastingKubeSpawner(PacedSpawner, kubespawner.KubeSpawner):  # type: ignore[misc]  # untyped upstream
     """Waits out an absence of the API server, and notices pods that are gone."""
 
     reflectors: ClassVar[dict[Any, Any]] = {}
-
-    turns: ClassVar[Turns] = Turns()
-    """Keeps starts from going on all at once."""
 
     _away = False
     """Whether the last request of a start got no answer."""

@@ -26,6 +26,7 @@ from af_hub.spawner.local.folders import copy_examples
 from af_hub.spawner.local.places import Places
 from af_hub.spawner.local.processes import kill_marked, start_mark
 from af_hub.spawner.local.resources import KnownMachine
+from af_hub.spawner.paced import PacedSpawner
 from af_hub.spawner.policy.plan import NVIDIA
 from af_hub.spawner.policy.reservations import Book
 from af_hub.spawner.record import Record
@@ -48,7 +49,7 @@ _LIMITS = (
 )
 
 
-class LocalSpawner(RecordedSpawner, Places, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
+class LocalSpawner(RecordedSpawner, Places, PacedSpawner, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
     """Starts Labs on the hub's own machine, from the profile catalogue.
 
     Cores are given by processor affinity, graphics processors by reservation and
