@@ -32,7 +32,8 @@ SILENCE: Final = SPAN + 2.0
 """Seconds without a word after which a watch has stalled."""
 
 REFUSED_AT_MOST: Final = 5
-"""How often, once a second, a server may forbid what may be read."""
+"""How often, once a second, a server may forbid what the hub may do: one that has just started knows
+no roles yet."""
 
 REFUSED_AFTER_AN_ABSENCE: Final = 30
 """The same for one that did not answer before."""

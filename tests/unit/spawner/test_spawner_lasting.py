@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from kubernetes_asyncio.client import ApiException
 
-from af_hub.spawner.kube.lasting import _REFUSED_AT_MOST, LastingKubeSpawner
+from af_hub.spawner.kube.follow import REFUSED_AT_MOST
+from af_hub.spawner.kube.lasting import LastingKubeSpawner
 
 
 async def answer(status: int) -> bool:
@@ -26,7 +27,7 @@ async def test_start_bears_a_no_when_the_server_was_away_before(
 ) -> None:
     """One that has just started knows no roles."""
     for _ in range(2):
-        for status in (503, *[403] * _REFUSED_AT_MOST):
+        for status in (503, *[403] * REFUSED_AT_MOST):
             assert await spawner._answered(answer(status)) is False
         assert await spawner._answered(answer(201)) is True
 
@@ -34,7 +35,7 @@ async def test_start_bears_a_no_when_the_server_was_away_before(
 async def test_start_is_refused_when_the_server_keeps_saying_no(
     spawner: LastingKubeSpawner,
 ) -> None:
-    for status in (503, *[403] * _REFUSED_AT_MOST):
+    for status in (503, *[403] * REFUSED_AT_MOST):
         await spawner._answered(answer(status))
     with pytest.raises(ApiException, match="403"):
         await spawner._answered(answer(403))
