@@ -7,14 +7,13 @@ from typing import Any
 
 from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
-from af_hub.spawner.kube.gpus.pool import Holder
 from af_hub.spawner.page.news import News
 from af_hub.spawner.page.overview import MEANINGS, NOBODY, survey
 from af_hub.spawner.page.standing import shares
 from af_hub.spawner.page.tally import Refused, Tally
 from af_hub.spawner.policy.catalogue import visible
 from af_hub.spawner.policy.reasons import Reason
-from af_hub.spawner.policy.site import GpuModel, Running, Site, Usage
+from af_hub.spawner.policy.site import GpuModel, Holder, Running, Site, Usage
 
 GIB = 1024**3
 PROFILE = Profile.model_validate(
