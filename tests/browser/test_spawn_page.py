@@ -21,75 +21,6 @@ pytestmark = pytest.mark.browser
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
 
 
-class SpawnPage:
-    """A user in front of the spawn page.
-
-    Parameters
-    ----------
-    page
-        A Playwright page.
-    hub
-        The hub.
-    user
-        Name of the user; anybody may log in.
-    """
-
-    def __init__(self, page: Any, hub: PageHub, user: str) -> None:
-        self.page, self.hub, self.user = page, hub, user
-        self.requests: list[str] = []
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def open(self) -> SpawnPage:
-        """Log in and go to the page; wait until it is live."""
-        self.page.goto(f"{self.hub.url}/hub/login")
-        self.page.fill("input[name=username]", self.user)
-        self.page.fill("input[name=password]", "x")
-        self.page.click("input[type=submit], button[type=submit]")
-        self.page.wait_for_url(lambda url: "/login" not in url)
-        return self.reopen()
-
-    def reopen(self) -> SpawnPage:
-        """Go to the page again."""
-        self.page.goto(f"{self.hub.url}/hub/spawn")
-        if self.page.locator(".af-card").count():
-            expect(self.part("live")).to_have_attribute("data-state", "on")
-        return self
-
-    def part(self, name: str) -> Any:
-        """Find an element by its hook."""
-        return self.page.locator(f'[data-af="{name}"]')
-
-    def card(self, name: str) -> Any:
-        """Find a card by the profile's name."""
-        return self.page.locator(f'.af-card[data-name="{name}"]')
-
-    def choose(self, name: str) -> None:
-        """Choose a profile."""
-        self.card(name).locator("input[name=profile]").check()
-
-    def start(self) -> None:
-        """Press Start."""
-        self.part("start").click()
-
-    def free(self) -> str:
-        """Read how many GPUs the page says are free."""
-        return str(self.card("gpu").locator('[data-af="free"] [data-text]').inner_text())
-
-    def titles(self) -> list[str]:
-        """Read what can be chosen."""
-        return [str(each) for each in self.page.locator(".af-title").all_inner_texts()]
-
-
-@pytest.fixture
-def at(page_hub: PageHub, new_page: Any) -> Any:
-    """Give a function that seats a user in front of the page, in a browser of their own."""
-
-    def seat(user: str, **options: Any) -> SpawnPage:
-        return SpawnPage(new_page(**options), page_hub, user).open()
-
-    return seat
-
-
 @pytest.mark.parametrize(
     ("user", "titles"),
     [
@@ -302,29 +233,3 @@ def test_nothing_is_asked_of_others_and_the_page_is_small(at: Any) -> None:
     assert {url.split("/hub/")[0] for url in seen.requests} == {seen.hub.url}
     size = len(seen.page.request.get(f"{seen.hub.url}/hub/spawn").body())
     assert size < 80_000
-
-
-def test_page_says_so_and_recovers_when_the_hub_restarts(at: Any, page_hub: PageHub) -> None:
-    seen = at("alice")
-    page_hub.stop()
-    expect(seen.part("live")).to_have_attribute("data-state", "off")
-    expect(seen.part("live")).to_contain_text("may be old")
-    page_hub.start()
-    expect(seen.part("live")).to_have_attribute("data-state", "on", timeout=60_000)
-    page_hub.take("user1", profile="gpu", gpu=1)
-    expect(seen.card("gpu")).to_contain_text(f"{GPUS - 1} of {GPUS} free")
-
-
-def test_hidden_page_asks_nothing(at: Any, page_hub: PageHub) -> None:
-    seen = at("alice")
-    hide = """hidden => {
-        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    seen.page.evaluate(hide, True)
-    page_hub.take("user1", profile="gpu", gpu=1)
-    before = len(seen.requests)
-    expect(seen.card("gpu")).to_contain_text(f"{GPUS} of {GPUS} free")
-    assert len(seen.requests) == before
-    seen.page.evaluate(hide, False)
-    expect(seen.card("gpu")).to_contain_text(f"{GPUS - 1} of {GPUS} free")
