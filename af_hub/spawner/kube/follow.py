@@ -165,7 +165,13 @@ class Follower:
         return refused <= patience and (self._bears_a_no or silent > 0)
 
     async def follow(self) -> None:
-        """Take every change from where `read` has left off, for ever."""
+        """Take every change from where `read` has left off, for ever.
+
+        Raises
+        ------
+        ApiException
+            If a no is heeded: the hub may not read this any more.
+        """
         while True:
             try:
                 await self._watch()

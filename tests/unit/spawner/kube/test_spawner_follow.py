@@ -209,3 +209,5 @@ async def test_only_what_comes_from_now_on_is_kept_of_events() -> None:
         (told,) = book.of("labs/jupyter-alice")
         assert told.reason == "Pulling"
         assert book.of("labs/somebody-else") == ()
+        # of the thousands that there are one was read, for where to go on from
+        assert server.reads == 1
