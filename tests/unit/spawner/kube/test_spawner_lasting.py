@@ -63,11 +63,13 @@ async def test_start_is_refused_at_once_when_the_pod_is_wrong(spawner: LastingKu
 
 
 def deleted(monkeypatch: pytest.MonkeyPatch, *statuses: int) -> int:
-    """Delete a pod at a server that answers so; return how often it was asked."""
-    left = list(statuses)
+    """Delete a pod at a server that answers so, and then with a yes; return how often it was asked."""
+    left, asked = list(statuses), 0
 
     async def answer(_request: web.Request) -> web.Response:
-        status = left.pop(0)
+        nonlocal asked
+        asked += 1
+        status = left.pop(0) if left else 200
         return web.json_response({} if status == 200 else {"message": "no"}, status=status)
 
     async def story() -> None:
@@ -89,7 +91,7 @@ def deleted(monkeypatch: pytest.MonkeyPatch, *statuses: int) -> int:
 
     with asyncio.Runner(loop_factory=VirtualTime) as runner:
         runner.run(story())
-    return len(statuses) - len(left)
+    return asked
 
 
 @pytest.mark.parametrize(
