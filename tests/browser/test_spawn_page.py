@@ -76,12 +76,17 @@ def test_count_falls_in_a_second_browser_when_somebody_takes_gpus(
     page_hub.take("user2", profile="gpu", gpu=4)
     # the picture of the README: some are free, some are not, and the page says so
     expect(other.card("gpu")).to_contain_text("4 GPUs cannot be chosen")
+    counts = other.card("gpu").get_by_role("group", name="GPUs")
+    expect(counts.get_by_role("radio", name="4")).to_be_disabled()
+    expect(counts.get_by_role("radio", name="2")).to_be_enabled()
     shoot(other.page, "profiles")
     assert other.page.console_errors == []
 
 
 def test_ninth_is_told_why_when_eight_gpus_are_taken(at: Any, page_hub: PageHub) -> None:
-    ninth, offline = at("user9"), at("user8")
+    ninth, offline, other = at("user9"), at("user8"), at("user7")
+    elsewhere = other.card("gpu").locator("input[name=profile]")
+    expect(elsewhere).to_be_enabled()
     for seen in (ninth, offline):
         seen.choose("gpu")
     # this page hears nothing more: a laptop that has just woken up
@@ -95,6 +100,8 @@ def test_ninth_is_told_why_when_eight_gpus_are_taken(at: Any, page_hub: PageHub)
     expect(ninth.part("chosen-reason")).to_contain_text(reason)
     expect(ninth.part("said")).to_contain_text(reason)
     expect(ninth.part("start")).to_have_attribute("aria-disabled", "true")
+    # where another profile is chosen, this one cannot be
+    expect(elsewhere).to_be_disabled()
     ninth.part("start").click(force=True)
     assert ninth.page.url.endswith("/hub/spawn"), "nothing was sent"
 
@@ -107,6 +114,7 @@ def test_ninth_is_told_why_when_eight_gpus_are_taken(at: Any, page_hub: PageHub)
     # and when one gives theirs back, the page that waited can start, without a reload
     page_hub.api("DELETE", "/users/user1/server")
     expect(ninth.part("start")).to_have_attribute("aria-disabled", "false")
+    expect(elsewhere).to_be_enabled()
     expect(ninth.part("said")).to_have_text("Machine learning can be started now.")
     ninth.start()
     page_hub.until("user9", lambda server: bool(server and server["ready"]))
