@@ -70,7 +70,6 @@ async def token_of(hub: ProfileHub, user: str, **what: Any) -> str:
         ("servers!server=alice/", "user=alice", 200),
         ("servers!server=alice/other", "user=alice", 404),
         ("read:servers", "user=alice", 403),
-        ("start:servers!user=alice", "user=alice", 403),
         ("users", "user=alice", 403),
     ],
 )
