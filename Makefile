@@ -209,7 +209,7 @@ soak: $(VENV)/.dev system ## The long forms of tests: hostile input, long sessio
 	AF_SHIFTS=100 AF_READS=10000000 $(BIN)/pytest --timeout 7200 tests/lab/test_lab_eight_hours.py \
 	  tests/lab/test_lab_partial_tokens.py $(PYTEST_ARGS)
 	AF_OPTION_SETS=1000000 AF_HUB_OPTION_SETS=1000 $(BIN)/pytest --timeout 7200 \
-	  tests/unit/spawner/test_spawner_fuzz.py tests/hub/test_profiles_fuzz.py $(PYTEST_ARGS)
+	  tests/unit/spawner/policy/test_spawner_fuzz.py tests/hub/test_profiles_fuzz.py $(PYTEST_ARGS)
 	AF_SOAK=1 $(BIN)/pytest --timeout 7200 -k api_server_was_away tests/kube/test_pod_faults.py $(PYTEST_ARGS)
 
 .PHONY: bench

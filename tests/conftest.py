@@ -18,6 +18,7 @@ pytest_plugins = [
     "testbed.cluster_panel",
     "testbed.profile_hub",
     "testbed.page_hub",
+    "testbed.spawn_page",
     "testbed.iam_hub",
     "testbed.clock_hub",
     "testbed.oidc_hub",

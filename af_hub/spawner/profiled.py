@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from traitlets import Any as AnyValue
 from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
 from traitlets.config import LoggingConfigurable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from af_hub.spawner.policy.offers import Offer
     from af_hub.spawner.policy.plan import Plan
     from af_hub.spawner.policy.site import Site, Usage
+
+_Entry = TypeVar("_Entry")
 
 _CATALOGUE: TypeAdapter[tuple[Profile, ...]] = TypeAdapter(tuple[Profile, ...])
 _LIMITS: TypeAdapter[tuple[Limit, ...]] = TypeAdapter(tuple[Limit, ...])
@@ -115,24 +117,12 @@ class ProfiledSpawner(LoggingConfigurable):
     @validate("profiles")
     def _valid_profiles(self, proposal: dict[str, Any]) -> list[Profile]:
         """Refuse a catalogue with a mistake when the hub starts, not when somebody spawns."""
-        entries = [
-            item.model_dump() if isinstance(item, Profile) else item for item in proposal["value"]
-        ]
-        try:
-            return list(_CATALOGUE.validate_python(entries))
-        except ValidationError as error:
-            raise TraitError(f"profiles: {error}") from None
+        return _checked("profiles", _CATALOGUE, proposal["value"])
 
     @validate("limits")
     def _valid_limits(self, proposal: dict[str, Any]) -> list[Limit]:
         """Refuse a limit with a mistake when the hub starts."""
-        entries = [
-            item.model_dump() if isinstance(item, Limit) else item for item in proposal["value"]
-        ]
-        try:
-            return list(_LIMITS.validate_python(entries))
-        except ValidationError as error:
-            raise TraitError(f"limits: {error}") from None
+        return _checked("limits", _LIMITS, proposal["value"])
 
     @default("user_options")
     def _default_user_options(self) -> dict[str, Any]:
@@ -291,3 +281,12 @@ class ProfiledSpawner(LoggingConfigurable):
             user=self.user.name,
             server=self.name,
         )
+
+
+def _checked(name: str, kind: TypeAdapter[tuple[_Entry, ...]], value: list[Any]) -> list[_Entry]:
+    """Read a trait's entries, dictionaries or models; name the trait in what is wrong."""
+    entries = [item.model_dump() if isinstance(item, BaseModel) else item for item in value]
+    try:
+        return list(kind.validate_python(entries))
+    except ValidationError as error:
+        raise TraitError(f"{name}: {error}") from None

@@ -7,10 +7,10 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from af_hub.spawner.kube.gpus.pool import Holder
 from af_hub.spawner.page.overview import survey
 from af_hub.spawner.page.tally import TALLY
 from af_hub.spawner.policy.reservations import Reservation
+from af_hub.spawner.policy.site import Holder
 from af_hub.spawner.profiled import ProfiledSpawner
 from af_hub.spawner.record import Record
 

@@ -12,7 +12,6 @@ from playwright.sync_api import expect
 from testbed.contrast import faint_texts
 from testbed.pace import slowness
 from testbed.page_hub import GPUS
-from testbed.spawn_page import SpawnPage
 
 if TYPE_CHECKING:
     from testbed.page_hub import PageHub
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
-
-
-@pytest.fixture
-def at(page_hub: PageHub, new_page: Any) -> Any:
-    """Give a function that seats a user in front of the page, in a browser of their own."""
-
-    def seat(user: str, **options: Any) -> SpawnPage:
-        return SpawnPage(new_page(**options), page_hub, user).open()
-
-    return seat
 
 
 @pytest.mark.parametrize(
@@ -87,12 +76,17 @@ def test_count_falls_in_a_second_browser_when_somebody_takes_gpus(
     page_hub.take("user2", profile="gpu", gpu=4)
     # the picture of the README: some are free, some are not, and the page says so
     expect(other.card("gpu")).to_contain_text("4 GPUs cannot be chosen")
+    counts = other.card("gpu").get_by_role("group", name="GPUs")
+    expect(counts.get_by_role("radio", name="4")).to_be_disabled()
+    expect(counts.get_by_role("radio", name="2")).to_be_enabled()
     shoot(other.page, "profiles")
     assert other.page.console_errors == []
 
 
 def test_ninth_is_told_why_when_eight_gpus_are_taken(at: Any, page_hub: PageHub) -> None:
-    ninth, offline = at("user9"), at("user8")
+    ninth, offline, other = at("user9"), at("user8"), at("user7")
+    elsewhere = other.card("gpu").locator("input[name=profile]")
+    expect(elsewhere).to_be_enabled()
     for seen in (ninth, offline):
         seen.choose("gpu")
     # this page hears nothing more: a laptop that has just woken up
@@ -106,6 +100,8 @@ def test_ninth_is_told_why_when_eight_gpus_are_taken(at: Any, page_hub: PageHub)
     expect(ninth.part("chosen-reason")).to_contain_text(reason)
     expect(ninth.part("said")).to_contain_text(reason)
     expect(ninth.part("start")).to_have_attribute("aria-disabled", "true")
+    # where another profile is chosen, this one cannot be
+    expect(elsewhere).to_be_disabled()
     ninth.part("start").click(force=True)
     assert ninth.page.url.endswith("/hub/spawn"), "nothing was sent"
 
@@ -118,6 +114,7 @@ def test_ninth_is_told_why_when_eight_gpus_are_taken(at: Any, page_hub: PageHub)
     # and when one gives theirs back, the page that waited can start, without a reload
     page_hub.api("DELETE", "/users/user1/server")
     expect(ninth.part("start")).to_have_attribute("aria-disabled", "false")
+    expect(elsewhere).to_be_enabled()
     expect(ninth.part("said")).to_have_text("Machine learning can be started now.")
     ninth.start()
     page_hub.until("user9", lambda server: bool(server and server["ready"]))
@@ -244,29 +241,3 @@ def test_nothing_is_asked_of_others_and_the_page_is_small(at: Any) -> None:
     assert {url.split("/hub/")[0] for url in seen.requests} == {seen.hub.url}
     size = len(seen.page.request.get(f"{seen.hub.url}/hub/spawn").body())
     assert size < 80_000
-
-
-def test_page_says_so_and_recovers_when_the_hub_restarts(at: Any, page_hub: PageHub) -> None:
-    seen = at("alice")
-    page_hub.stop()
-    expect(seen.part("live")).to_have_attribute("data-state", "off")
-    expect(seen.part("live")).to_contain_text("may be old")
-    page_hub.start()
-    expect(seen.part("live")).to_have_attribute("data-state", "on", timeout=60_000)
-    page_hub.take("user1", profile="gpu", gpu=1)
-    expect(seen.card("gpu")).to_contain_text(f"{GPUS - 1} of {GPUS} free")
-
-
-def test_hidden_page_asks_nothing(at: Any, page_hub: PageHub) -> None:
-    seen = at("alice")
-    hide = """hidden => {
-        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    seen.page.evaluate(hide, True)
-    page_hub.take("user1", profile="gpu", gpu=1)
-    before = len(seen.requests)
-    expect(seen.card("gpu")).to_contain_text(f"{GPUS} of {GPUS} free")
-    assert len(seen.requests) == before
-    seen.page.evaluate(hide, False)
-    expect(seen.card("gpu")).to_contain_text(f"{GPUS - 1} of {GPUS} free")

@@ -79,3 +79,37 @@ def test_page_is_closed_to_users(logged_in: Any, page_hub: PageHub) -> None:
     page = logged_in("alice")
     expect(page.get_by_role("link", name="Usage")).to_have_count(0)
     assert page.request.get(f"{page_hub.url}/hub/af/usage").status == 403
+
+
+def test_page_says_so_and_recovers_when_the_hub_does_not_answer(
+    logged_in: Any, page_hub: PageHub
+) -> None:
+    page = logged_in("dora")
+    page.goto(f"{page_hub.url}/hub/af/usage")
+    page.route("**/api/af/usage*", lambda route: route.abort())
+    expect(part(page, "live")).to_have_attribute("data-state", "off")
+    expect(part(page, "live")).to_contain_text("may be old")
+    page.unroute("**/api/af/usage*")
+    expect(part(page, "live")).to_have_attribute("data-state", "on")
+
+
+def test_hidden_page_asks_nothing(logged_in: Any, page_hub: PageHub) -> None:
+    page = logged_in("dora")
+    page.goto(f"{page_hub.url}/hub/af/usage")
+    expect(part(page, "live")).to_have_attribute("data-state", "on")
+    hide = """hidden => {
+        const fetch = window.fetch;
+        window.asked = 0;
+        window.fetch = (...what) => { window.asked += 1; return fetch(...what); };
+        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    page.clock.install()
+    page.clock.run_for(60_000)
+    assert page.evaluate("window.asked") == 0
+    page.evaluate(hide, False)
+    expect(part(page, "models")).to_contain_text("8 of 8 free")
+    page_hub.take("user1", profile="gpu", gpu=1)
+    page.clock.run_for(5_000)
+    expect(part(page, "models")).to_contain_text("7 of 8 free")

@@ -13,33 +13,14 @@ import pytest
 from af_hub.spawner.policy.reasons import Reason
 from testbed.pace import slowness
 from testbed.profile_hub import TOKEN
+from testbed.spawn_stream import address, events
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import aiohttp
 
     from testbed.profile_hub import ProfileHub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def address(hub: ProfileHub, session: aiohttp.ClientSession, **query: str) -> str:
-    """Return where the page asks, with the token that its script sends."""
-    more = "".join(f"&{name}={value}" for name, value in query.items())
-    return f"/hub/api/af/profiles?_xsrf={hub.xsrf(session)}{more}"
-
-
-async def events(stream: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, str]]:
-    """Read server-sent events as (name, data)."""
-    name = "message"
-    async for raw in stream.content:
-        line = raw.decode().rstrip("\n")
-        if line.startswith("event:"):
-            name = line.partition(":")[2].strip()
-        elif line.startswith("data:"):
-            yield name, line.partition(":")[2].strip()
-            name = "message"
 
 
 def card(state: dict[str, Any], name: str) -> dict[str, Any]:
@@ -54,29 +35,6 @@ async def test_page_is_told_what_its_user_may_start(profile_hub: ProfileHub) -> 
     assert [each["name"] for each in state["profiles"]] == ["small", "choice", "gpu", "short"]
     assert card(state, "gpu")["blocked"] == "There is no No such device here."
     assert card(state, "choice")["choices"]["cpu"]["blocked"] == ["1000"]
-
-
-async def test_others_pages_are_closed_to_users_and_to_labs(profile_hub: ProfileHub) -> None:
-    async with profile_hub.browser("eve") as session:
-        for query in ({"user": "alice"}, {"user": "nobody-of-this-name"}):
-            async with session.get(address(profile_hub, session, **query)) as answer:
-                # the same whether the user exists or not
-                assert answer.status in {403, 404}
-                assert "members" not in await answer.text()
-        async with session.get(address(profile_hub, session, server="none")) as answer:
-            assert answer.status == 404
-    async with profile_hub.http.get(f"{profile_hub.url}/hub/api/af/profiles") as answer:
-        assert answer.status == 403
-    wanted = {"scopes": ["custom:af:token!user"], "note": "as a Lab has"}
-    _, made, _ = await profile_hub.api("POST", "/users/eve/tokens", wanted)
-    status, _, _ = await profile_hub.api("GET", "/af/profiles", token=made["token"])
-    assert status == 403
-
-
-async def test_administrator_asks_on_behalf(profile_hub: ProfileHub) -> None:
-    status, state, _ = await profile_hub.api("GET", "/af/profiles?user=alice")
-    assert status == 200
-    assert "members" in [each["name"] for each in state["profiles"]]
 
 
 async def test_open_page_is_told_when_somebody_starts_and_stops(profile_hub: ProfileHub) -> None:
@@ -105,6 +63,35 @@ def in_use(event: tuple[str, str]) -> str:
     return str(everybody["meters"][0]["text"])
 
 
+async def test_open_page_is_told_what_its_own_user_sees(profile_hub: ProfileHub) -> None:
+    """One answer is composed for all who see the same, and for nobody else."""
+
+    async def first(session: aiohttp.ClientSession) -> Any:
+        async with session.get(address(profile_hub, session, stream="1")) as stream:
+            return await anext(events(stream))
+
+    async with (
+        profile_hub.browser("alice") as alice,
+        profile_hub.browser("eve") as eve,
+        profile_hub.browser("frank") as frank,
+        # a page that stays open, so that answers are kept
+        frank.get(address(profile_hub, frank, stream="1")) as stream,
+    ):
+        await anext(events(stream))
+        assert "members" in (await first(alice))[1]
+        assert "members" not in (await first(eve))[1]
+        await profile_hub.api("POST", "/users/eve/server", {"user_options": {"profile": "small"}})
+        await profile_hub.ready("eve")
+        async with asyncio.timeout(30):
+            while in_use(await first(frank)) != "1 of 500":
+                pass
+        # a page does not count the server that it is about
+        assert in_use(await first(eve)) == "0 of 500"
+        assert in_use(await first(frank)) == "1 of 500"
+        await profile_hub.api("DELETE", "/users/eve/server")
+    await profile_hub.gone("eve")
+
+
 async def test_twenty_first_page_of_one_user_is_refused(profile_hub: ProfileHub) -> None:
     async with profile_hub.browser("eve") as session, AsyncExitStack() as pages:
         for _ in range(20):
@@ -121,21 +108,6 @@ async def test_twenty_first_page_of_one_user_is_refused(profile_hub: ProfileHub)
             async with session.get(address(profile_hub, session, stream="1")) as answer:
                 if answer.status == 200:
                     break
-
-
-async def test_usage_is_for_administrators_only(profile_hub: ProfileHub) -> None:
-    async with profile_hub.browser("eve") as session:
-        async with session.get(f"/hub/api/af/usage?_xsrf={profile_hub.xsrf(session)}") as answer:
-            assert answer.status == 403
-        async with session.get("/hub/af/usage") as answer:
-            assert answer.status == 403
-        home = await (await session.get("/hub/home")).text()
-        assert "af/usage" not in home
-    async with profile_hub.http.get(
-        f"{profile_hub.url}/hub/af/usage", allow_redirects=False
-    ) as answer:
-        assert answer.status == 302
-    assert (await profile_hub.api("GET", "/af/usage", token=""))[0] == 403
 
 
 async def test_every_reason_is_a_series_before_it_is_met(profile_hub: ProfileHub) -> None:

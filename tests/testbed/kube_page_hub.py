@@ -88,8 +88,8 @@ def kube_page_hub(
         hub = prepare(
             tmp_path_factory.mktemp("kube-page-hub"),
             _ROOMY + _KUBERNETES,
-            ("af-kube", lines),
-            {"KUBECONFIG": str(kube.kubeconfig)},
+            spawner=("af-kube", lines),
+            environment={"KUBECONFIG": str(kube.kubeconfig)},
         )
         try:
             hub.start()

@@ -217,7 +217,7 @@ class PageHub:
 
     def move(self, user: str, group: str, away_from: str = "") -> None:
         """Put somebody of no group into one, or from one into another."""
-        self.api("POST", f"/users/{user}")  # who may be there already
+        self.api("POST", f"/users/{urllib.parse.quote(user, safe='')}")  # who may be there already
         changes = [("POST", group), *([("DELETE", away_from)] if away_from else [])]
         for method, name in changes:
             place = f"/groups/{urllib.parse.quote(name, safe='')}/users"
@@ -226,7 +226,8 @@ class PageHub:
 
     def take(self, user: str, **options: Any) -> None:
         """Start a user's server and wait until it runs."""
-        status, answer = self.api("POST", f"/users/{user}/server", {"user_options": options})
+        path = f"/users/{urllib.parse.quote(user, safe='')}/server"
+        status, answer = self.api("POST", path, {"user_options": options})
         assert status in {201, 202}, answer
         self.until(user, lambda server: bool(server and server["ready"]))
 
@@ -234,7 +235,7 @@ class PageHub:
         """Wait until a condition holds for what the hub knows of a user's server."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            _, model = self.api("GET", f"/users/{user}")
+            _, model = self.api("GET", f"/users/{urllib.parse.quote(user, safe='')}")
             server: dict[str, Any] = model["servers"].get("")
             if condition(server):
                 return server
@@ -245,7 +246,7 @@ class PageHub:
         """Stop all servers."""
         _, users = self.api("GET", "/users?state=active")
         for user in users:
-            self.api("DELETE", f"/users/{user['name']}/server")
+            self.api("DELETE", f"/users/{urllib.parse.quote(user['name'], safe='')}/server")
         for user in users:
             self.until(user["name"], lambda server: server is None)
 
@@ -279,6 +280,7 @@ def page_hub(page_hub_running: PageHub) -> Iterator[PageHub]:
 def prepare(
     root: Path,
     facility: str = FACILITY,
+    groups: dict[str, list[str]] | None = None,
     spawner: tuple[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> PageHub:
@@ -290,6 +292,8 @@ def prepare(
         The folder.
     facility
         Text of the facility file.
+    groups
+        Members of the groups; None: `GROUPS`.
     spawner
         Kind of the spawner and lines of configuration that make the class ``Spawner``; None: Labs
         of this machine, as if it were a large one.
@@ -298,7 +302,12 @@ def prepare(
     """
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     (root / "facility.yaml").write_text(facility)
-    values = {"root": str(root), "url": url, "token": TOKEN, "groups": GROUPS}
+    values = {
+        "root": str(root),
+        "url": url,
+        "token": TOKEN,
+        "groups": GROUPS if groups is None else groups,
+    }
     large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=small_server.COMMAND)
     kind, lines = spawner or ("af-local", large)
     (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 TOKEN = "profile-hub-test-token-0123456789"
 """API token of the service that the tests are."""
 
+STRANGER = "profile-hub-stranger-0123456789ab"
+"""API token of a service without any right."""
+
 FACILITY = """
 about:
   name: Profile hub
@@ -75,6 +78,7 @@ class Anybody(DummyAuthenticator):
 
 c.JupyterHub.authenticator_class = Anybody
 c.Anybody.allow_all = True
+c.Anybody.admin_users = {{"dora"}}
 c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
 c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
@@ -82,8 +86,11 @@ c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
 c.JupyterHub.cleanup_servers = False
 groups = {{"/cms/uscms": "alice", "/cms": "bob", "/none": "zoe"}}
 c.JupyterHub.load_groups = {{name: {{"users": [user]}} for name, user in groups.items()}}
-c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
-scopes = ["admin:users", "admin:servers", "tokens", "read:metrics"]
+c.JupyterHub.services = [
+    {{"name": "tester", "api_token": {token!r}}},
+    {{"name": "stranger", "api_token": {stranger!r}}},
+]
+scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics"]
 c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = {root!r} + "/examples"
@@ -215,7 +222,10 @@ def _xsrf(jar: aiohttp.abc.AbstractCookieJar) -> str:
 async def running_hub(
     root: Path, *, labs: bool, facility: str = FACILITY, more: str = ""
 ) -> AsyncIterator[ProfileHub]:
-    """Run a hub in a folder, with users alice (/cms/uscms), bob (/cms), zoe (/none) and eve (no group).
+    """Run a hub in a folder.
+
+    Its users are alice (/cms/uscms), bob (/cms), zoe (/none), eve (no group) and, once she has logged
+    in, dora (administrator).
 
     Parameters
     ----------
@@ -233,7 +243,8 @@ async def running_hub(
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     cmd = None if labs else small_server.COMMAND
     (root / "facility.yaml").write_text(facility)
-    values = {"root": str(root), "url": url, "token": TOKEN, "cmd": cmd, "more": more}
+    values = {"root": str(root), "url": url, "cmd": cmd, "more": more}
+    values |= {"token": TOKEN, "stranger": STRANGER}
     (root / "config.py").write_text(_CONFIG.format(**values))
     (root / "examples").mkdir()
     (root / "examples" / "first.ipynb").write_text("{}")

@@ -1,9 +1,10 @@
-"""The spawn page as a person has it before them."""
+"""A user in front of the spawn page, in a real browser."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -67,3 +68,13 @@ class SpawnPage:
     def titles(self) -> list[str]:
         """Read what can be chosen."""
         return [str(each) for each in self.page.locator(".af-title").all_inner_texts()]
+
+
+@pytest.fixture
+def at(page_hub: PageHub, new_page: Any) -> Any:
+    """Give a function that seats a user in front of the page, in a browser of their own."""
+
+    def seat(user: str, **options: Any) -> SpawnPage:
+        return SpawnPage(new_page(**options), page_hub, user).open()
+
+    return seat

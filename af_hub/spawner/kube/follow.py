@@ -32,7 +32,8 @@ SILENCE: Final = SPAN + 2.0
 """Seconds without a word after which a watch has stalled."""
 
 REFUSED_AT_MOST: Final = 5
-"""How often, once a second, a server may forbid what may be read."""
+"""How often, once a second, a server may forbid what the hub may do: one that has just started knows
+no roles yet."""
 
 REFUSED_AFTER_AN_ABSENCE: Final = 30
 """The same for one that did not answer before."""
@@ -104,6 +105,9 @@ class Follower:
     bears_a_no
         Ask again some times when the first reading is forbidden: a server that has just started
         knows no roles yet.
+    heeds_a_no
+        Raise when what was allowed before is forbidden for longer than such a server does so;
+        otherwise it is asked for ever.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class Follower:
         only_new: bool = False,
         retry_after: float = 1.0,
         bears_a_no: bool = False,
+        heeds_a_no: bool = False,
     ) -> None:
         self._request = request
         self._copy = copy
@@ -124,6 +129,7 @@ class Follower:
         self._only_new = only_new
         self._retry_after = retry_after
         self._bears_a_no = bears_a_no
+        self._heeds_a_no = heeds_a_no
         self.read_before = False
         self._told = False
         self._version = ""
@@ -134,7 +140,7 @@ class Follower:
         Raises
         ------
         ApiException
-            At the first time only: the hub may not read this.
+            At the first time only, unless a no is heeded: the hub may not read this.
         """
         silent = refused = 0
         while True:
@@ -142,19 +148,30 @@ class Follower:
                 await self._read()
             except (*FAILURES, *_GARBLED) as error:
                 silent, refused = silent + is_away(error), refused + _is_no(error)
-                patience = REFUSED_AFTER_AN_ABSENCE if silent else REFUSED_AT_MOST
-                borne = is_away(error) or _is_too_old(error)
-                if _is_no(error) and self._bears_a_no:
-                    borne = refused <= patience
-                if not (self.read_before or borne):
+                if not self._bears(error, silent, refused):
                     raise
                 await self._pause(error)
             else:
                 self.read_before = True
                 return
 
+    def _bears(self, error: BaseException, silent: int, refused: int) -> bool:
+        """Tell whether to ask again; a no may be that of a server that has just started."""
+        if not _is_no(error):
+            return self.read_before or is_away(error) or _is_too_old(error)
+        patience = REFUSED_AFTER_AN_ABSENCE if silent else REFUSED_AT_MOST
+        if self.read_before:
+            return refused <= patience or not self._heeds_a_no
+        return refused <= patience and (self._bears_a_no or silent > 0)
+
     async def follow(self) -> None:
-        """Take every change from where `read` has left off, for ever."""
+        """Take every change from where `read` has left off, for ever.
+
+        Raises
+        ------
+        ApiException
+            If a no is heeded: the hub may not read this any more.
+        """
         while True:
             try:
                 await self._watch()
@@ -217,9 +234,10 @@ class Follower:
         return answer
 
     async def _pause(self, error: BaseException) -> None:
-        if not self._told:
+        # a no that is heeded is told by whoever heeds it
+        if not (self._told or (self._heeds_a_no and _is_no(error))):
             self._log.warning("No answer about %s, asking again: %r", self._what, error)
-        self._told = True
+            self._told = True
         await asyncio.sleep(self._retry_after)
 
 

@@ -11,16 +11,13 @@ from jupyterhub.utils import exponential_backoff
 from kubernetes_asyncio.client import ApiException
 
 from af_hub.spawner.kube.api_server import REFLECTORS, away_refusal, lost_refusal, no_refusal
-from af_hub.spawner.kube.follow import FAILURES, is_away
+from af_hub.spawner.kube.follow import FAILURES, REFUSED_AT_MOST, is_away
 from af_hub.spawner.paced import PacedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from af_hub.spawner.kube.events import Event
-
-_REFUSED_AT_MOST = 5
-"""How often, once a second, the cluster may forbid what the hub may do."""
 
 _OVER = frozenset({"Failed", "Succeeded"})
 """Phases of a pod that never comes back; an evicted one has failed."""
@@ -199,7 +196,7 @@ class LastingKubeSpawner(PacedSpawner, kubespawner.KubeSpawner):  # type: ignore
             except ApiException as error:
                 # an API server that has just started knows no roles yet
                 refused += 1
-                if error.status != HTTPStatus.FORBIDDEN or refused > _REFUSED_AT_MOST:
+                if error.status != HTTPStatus.FORBIDDEN or refused > REFUSED_AT_MOST:
                     raise
             await asyncio.sleep(1)
 
@@ -219,4 +216,4 @@ class LastingKubeSpawner(PacedSpawner, kubespawner.KubeSpawner):  # type: ignore
         """Tell whether a no may come from an API server that has just started."""
         forbidden = getattr(error, "status", 0) == HTTPStatus.FORBIDDEN
         self._refused += self._away and forbidden
-        return self._away and forbidden and self._refused <= _REFUSED_AT_MOST
+        return self._away and forbidden and self._refused <= REFUSED_AT_MOST

@@ -20,7 +20,7 @@ from af_hub.spawner.kube.pod_defaults import PodDefaults
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
 from af_hub.spawner.policy.catalogue import concerning
 from af_hub.spawner.policy.reservations import Book, Reservation
-from af_hub.spawner.policy.site import Site
+from af_hub.spawner.policy.site import Holder, Site
 from af_hub.spawner.profile_list.reading import SETTINGS, Member, listed, translated
 from af_hub.spawner.record import Record
 from af_hub.spawner.recorded import RecordedSpawner
@@ -29,7 +29,6 @@ from af_hub.spawner.refusals import start_refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from af_hub.spawner.kube.gpus.pool import Holder
     from af_hub.spawner.policy.offers import Offer
     from af_hub.spawner.policy.plan import Plan
 

@@ -63,6 +63,9 @@ class News:
         if self._pages[user] >= _MOST_PAGES:
             yield False
             return
+        if not self._looks:
+            # nobody has looked since the last page was closed
+            self._answers.clear()
         self._pages[user] += 1
         self._looks.append(look)
         self._go_on()

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from af_hub.facility.limits import Limit
-    from af_hub.spawner.kube.gpus.pool import Holder
     from af_hub.spawner.page.content import Meter
     from af_hub.spawner.page.tally import Refused
-    from af_hub.spawner.policy.site import Running, Site
+    from af_hub.spawner.policy.site import Holder, Running, Site
 
 NOBODY = "no group of the catalogue"
 """Where servers stand whose user is in none of the groups that the catalogue names."""

@@ -34,6 +34,26 @@ class GpuModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Devices that one server has, or one pod of others.
+
+    Parameters
+    ----------
+    product, resource
+        What they are; the product is empty while no node has taken the pod.
+    owner
+        Name of the hub's user, else the namespace of the pod.
+    number
+        How many.
+    """
+
+    product: str
+    resource: str
+    owner: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Capacity at one moment.
 

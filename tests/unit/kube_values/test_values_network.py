@@ -8,7 +8,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from af_hub.errors import ConfigError
@@ -21,6 +21,8 @@ from testbed.values import BASE, TEXT, facility, made, values
 SITE = Site.read(public_url=None, subdomains=False, networks=("10.20.0.0/16",))
 PUBLIC = ip_address("192.0.2.7")
 PROXY = {"app.kubernetes.io/name": "jupyterhub", "app.kubernetes.io/component": "proxy"}
+PORTS = st.sampled_from([443, 1094, 5432, 6443, 8443, 8444, 8786]) | st.integers(1, 65535)
+"""Any port, and often one that is open somewhere."""
 OUTSIDE = {443, 8443, 8444}
 """Ports of hosts outside of the cluster: Rucio, the WebDAV door and the identity provider."""
 
@@ -83,7 +85,7 @@ def test_connection_is_closed_when_nobody_names_it(to: Any, port: int) -> None:
     assert not permits(rules(site=SITE), to, port)
 
 
-@given(st.ip_addresses(v=4) | st.ip_addresses(v=6), st.integers(1, 65535))
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6), PORTS)
 def test_addresses_are_closed_when_no_rule_is_theirs(address: Any, port: int) -> None:
     assume(address != IPv4Address("10.1.2.3"))
     inside = any(address in ip_network(one) for one in (*PRIVATE, *PRIVATE_6))
@@ -91,7 +93,7 @@ def test_addresses_are_closed_when_no_rule_is_theirs(address: Any, port: int) ->
     assert permits(rules(), address, port) is expected
 
 
-@given(st.sampled_from(["a", "xcache", "dask-gateway", "hub"]), st.integers(1, 65535))
+@given(st.sampled_from(["a", "xcache", "dask-gateway", "hub"]), PORTS)
 def test_pods_are_closed_when_no_rule_is_theirs(name: str, port: int) -> None:
     known = {("xcache", 1094), ("dask-gateway", 8786)}
     assert permits(rules(), service(name), port) is ((name, port) in known)
@@ -174,7 +176,8 @@ def test_hub_reaches_the_api_server_and_the_database_only_when_they_are_named() 
     assert not permits(found, service("postgres"), 5432)
 
 
-@given(st.ip_addresses(v=4), st.integers(1, 65535))
+@given(st.ip_addresses(v=4), PORTS)
+@example(IPv4Address("169.254.169.254"), 443)
 def test_private_addresses_are_closed_but_for_three_ports_when_nothing_is_named(
     address: Any, port: int
 ) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from af_hub.spawner.kube.gpus.count import Claim
 from af_hub.spawner.kube.gpus.layout import Layout, Stock
 from af_hub.spawner.kube.gpus.line import Request, Shares, in_order, position, to_serve
+from af_hub.spawner.policy.site import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,26 +33,6 @@ class _Grant:
     group: str
     mark: str
     seen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Devices that one pod has.
-
-    Parameters
-    ----------
-    product, resource
-        What they are; the product is empty while no node has taken the pod.
-    owner
-        Name of the hub's user, else the pod's namespace.
-    number
-        How many.
-    """
-
-    product: str
-    resource: str
-    owner: str
-    number: int
 
 
 class Pool:

@@ -1,7 +1,7 @@
 """Two watches over all of the cluster, nodes and pods, that keep a `Pool` right.
 
-The right to do so is optional (``gpuCounts`` of the hub's rights): without it nothing is counted,
-and the cluster lets a server wait for its devices.
+The right to do so is optional (``gpuCounts`` of the hub's rights), and may come and go while the hub
+runs: without it nothing is counted, and the cluster lets a server wait for its devices.
 """
 
 from __future__ import annotations
@@ -51,9 +51,13 @@ class GpuWatch:
         self._known = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._followers = (
-            Follower(api.list_node, _Nodes(pool, named), log=log, what="nodes"),
+            Follower(api.list_node, _Nodes(pool, named), log=log, what="nodes", heeds_a_no=True),
             Follower(
-                _running_pods(api), _Pods(pool, named), log=log, what="pods of all of the cluster"
+                _running_pods(api),
+                _Pods(pool, named),
+                log=log,
+                what="pods of all of the cluster",
+                heeds_a_no=True,
             ),
         )
 
@@ -88,25 +92,33 @@ class GpuWatch:
     async def _run(self) -> None:
         while True:
             try:
-                for follower in self._followers:
-                    await follower.read()
+                await self._count()
             except FAILURES as error:
-                why = error.reason if isinstance(error, ApiException) else error
-                self._log.info("GPUs are not counted: nodes and pods cannot be read (%s)", why)
+                if not self.denied:
+                    why = error.reason if isinstance(error, ApiException) else error
+                    self._log.info("GPUs are not counted: nodes and pods cannot be read (%s)", why)
                 self.denied = True
                 self._tell()
                 await asyncio.sleep(ASK_AGAIN)
-                continue
-            self.denied, self._pool.counted = False, True
-            self._tell()
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for follower in self._followers:
-                        group.create_task(follower.follow())
-            finally:
-                # it never ends by itself: what is known grows old from here on
-                self._pool.counted = False
-                self._known.clear()
+
+    async def _count(self) -> None:
+        """Count until the cluster says that the hub may not."""
+        for follower in self._followers:
+            await follower.read()
+        if self.denied:
+            self._log.info("GPUs are counted: nodes and pods can be read")
+        self.denied, self._pool.counted = False, True
+        self._tell()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for follower in self._followers:
+                    group.create_task(follower.follow())
+        except ExceptionGroup as refused:
+            raise refused.exceptions[0] from None
+        finally:
+            # what is known grows old from here on
+            self._pool.counted = False
+            self._known.clear()
 
     def _tell(self) -> None:
         self._known.set()

@@ -12,7 +12,7 @@ from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, ApiException, Configuration, CoreV1Api
 
 from af_hub.spawner.kube.api_server import LastingPodReflector, lost_refusal, no_refusal
-from af_hub.spawner.kube.follow import is_away
+from af_hub.spawner.kube.follow import REFUSED_AFTER_AN_ABSENCE, is_away
 from af_hub.spawner.policy.reasons import Reason
 
 if TYPE_CHECKING:
@@ -71,10 +71,11 @@ async def test_reflector_is_right_when_the_server_answers_again(
 async def test_reflector_bears_a_no_when_it_was_allowed_before(
     monkeypatch: pytest.MonkeyPatch, server: tuple[str, list[int]]
 ) -> None:
-    """A server that has just started knows no roles for a moment."""
+    """However often: a hub that no longer knew its pods would take Labs for ended."""
     url, statuses = server
-    statuses += [403, 403]
+    statuses += [403] * 2 * REFUSED_AFTER_AN_ABSENCE
     assert (await read(monkeypatch, url, again=True)).pods
+    assert statuses == []
 
 
 async def test_reflector_says_so_when_it_is_not_allowed_at_first(

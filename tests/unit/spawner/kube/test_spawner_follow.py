@@ -4,76 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
 
 from af_hub.spawner.kube import follow
 from af_hub.spawner.kube.events import EventBook
 from af_hub.spawner.kube.follow import Follower
+from testbed.listing_server import change, pod, serving
 from testbed.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from testbed.listing_server import Server
+
 LOG = logging.getLogger(__name__)
-
-
-def pod(name: str, version: int = 1) -> dict[str, Any]:
-    """Write a pod."""
-    return {"metadata": {"namespace": "labs", "name": name, "resourceVersion": str(version)}}
-
-
-class Server:
-    """An API server that has pods, and faults on demand."""
-
-    def __init__(self) -> None:
-        self.pods: dict[str, dict[str, Any]] = {}
-        self.version = 1
-        self.statuses: list[int] = []
-        """What the next requests are answered with."""
-        self.watches: list[str] = []
-        """What the next watches say before they end; without, they are silent."""
-        self.reads = self.asked = 0
-        self.changed = asyncio.Event()
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """List or watch."""
-        self.asked += 1
-        if self.statuses:
-            return web.json_response({"message": "no"}, status=self.statuses.pop(0))
-        if "watch" in request.query:
-            return await self._watch(request)
-        self.reads += 1
-        names = sorted(self.pods)
-        begin = int(request.query.get("continue") or 0)
-        end = begin + int(request.query["limit"])
-        metadata = {"resourceVersion": str(self.version)}
-        if end < len(names):
-            metadata["continue"] = str(end)
-        items = [self.pods[name] for name in names[begin:end]]
-        return web.json_response({"items": items, "metadata": metadata})
-
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        stream = web.StreamResponse()
-        await stream.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            if self.watches:
-                await stream.write(self.watches.pop(0).encode())
-                return stream
-            await self.changed.wait()
-        return stream
-
-    def put(self, name: str) -> dict[str, Any]:
-        """Have a pod more."""
-        self.version += 1
-        self.pods[name] = pod(name, self.version)
-        return self.pods[name]
 
 
 class Names:
@@ -107,23 +55,6 @@ class Names:
 
 
 @contextlib.asynccontextmanager
-async def serving() -> AsyncIterator[Server]:
-    """Run a server."""
-    server = Server()
-    app = web.Application()
-    app.router.add_get("/api/v1/namespaces/labs/pods", server.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield server
-    finally:
-        server.changed.set()
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
 async def following(
     server: Server, copy: Any, *, retry_after: float = 0.01, **more: Any
 ) -> AsyncIterator[Follower]:
@@ -142,11 +73,6 @@ async def following(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-def change(kind: str, one: dict[str, Any]) -> str:
-    """Write a line of a watch."""
-    return json.dumps({"type": kind, "object": one}) + "\n"
 
 
 async def test_changes_are_taken_without_reading_everything_again() -> None:
@@ -201,8 +127,7 @@ async def test_everything_is_read_again_when_the_watch_says_nonsense(said: str) 
             del server.pods["a"]
             server.put("b")
             server.watches.append(said)
-            server.changed.set()
-            server.changed = asyncio.Event()
+            server.end_watches()
             # what is no nonsense as a whole ends without a word
             server.watches.append(change("ERROR", {"code": 410, "reason": "Expired"}))
             await names.become("b")
@@ -217,8 +142,7 @@ async def test_watch_is_taken_up_again_when_the_server_refused_it(status: int) -
             del server.pods["a"]
             server.put("b")
             server.statuses += [status] * 3
-            server.changed.set()
-            server.changed = asyncio.Event()
+            server.end_watches()
             await names.become("b")
 
 
@@ -249,8 +173,7 @@ def test_list_is_right_within_five_seconds_when_the_server_was_away_for_ten_minu
             names = Names()
             async with following(server, names, retry_after=1.0):
                 server.statuses += [503] * 10_000
-                server.changed.set()
-                server.changed = asyncio.Event()
+                server.end_watches()
                 begin = loop.time()
                 while loop.time() < begin + 600:  # noqa: ASYNC110  time only passes by waiting
                     await asyncio.sleep(1)
@@ -286,3 +209,5 @@ async def test_only_what_comes_from_now_on_is_kept_of_events() -> None:
         (told,) = book.of("labs/jupyter-alice")
         assert told.reason == "Pulling"
         assert book.of("labs/somebody-else") == ()
+        # of the thousands that there are one was read, for where to go on from
+        assert server.reads == 1

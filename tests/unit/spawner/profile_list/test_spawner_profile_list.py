@@ -275,6 +275,30 @@ def test_own_text_is_refused_when_it_matches_in_part_or_means_something(text: st
     assert caught.value.reason in {Reason.NOT_OFFERED, Reason.INVALID_OPTIONS}
 
 
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("jupyter/a:1", True),
+        ("jupyter/a:1@evil", False),
+        ("xjupyter/a:1", False),
+        ("evil/x/jupyter/a:1", False),
+    ],
+)
+def test_all_of_an_own_text_must_match_when_the_pattern_has_no_ends(text: str, fits: bool) -> None:
+    """Upstream looks at the beginning only."""
+    plain = deepcopy(PLAIN)
+    unlisted = plain[0]["profile_options"]["image"]["unlisted_choice"]
+    unlisted["validation_regex"] = "jupyter/[a-z]+:[0-9]+"
+    options = read_options(translated({"profile": "demo-1", "image--unlisted-choice": text}))
+    offered = listed(plain, Member(()), {})
+    if fits:
+        plan = decision.decide(offered, Usage(), Site(), options)
+        assert (plan.overrides or {})["image"] == text
+    else:
+        with pytest.raises(Refusal, match="Must be jupyter"):
+            decision.decide(offered, Usage(), Site(), options)
+
+
 @given(st.text(min_size=1, max_size=40))
 def test_own_text_stands_as_it_is_wherever_an_override_says_value(text: str) -> None:
     plain = deepcopy(PLAIN)

@@ -167,6 +167,19 @@ def test_no_option_shape_yields_more_than_the_groups_allow(groups: set[str], raw
         check_within(groups, plan)
 
 
+@pytest.mark.parametrize("key", ["profile", "cpu", "ram", "gpu", "image", "options", "unknown"])
+def test_value_is_refused_when_it_is_nested_a_thousand_times(key: str) -> None:
+    """JSON brings it in a body of some kilobytes; to quote it would be an error 500."""
+    lists: Any = []
+    objects: Any = {}
+    for _ in range(10_000):
+        lists, objects = [lists], {"a": objects}
+    for value in (lists, objects):
+        with pytest.raises(Refusal) as caught:
+            read_options({key: value})
+        assert caught.value.reason == Reason.INVALID_OPTIONS
+
+
 FIELDS = st.dictionaries(
     st.one_of(
         st.sampled_from(

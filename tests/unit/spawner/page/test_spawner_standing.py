@@ -7,14 +7,13 @@ from typing import Any
 
 from af_hub.facility.limits import Limit
 from af_hub.facility.profiles import Profile
-from af_hub.spawner.kube.gpus.pool import Holder
 from af_hub.spawner.page.news import News
 from af_hub.spawner.page.overview import MEANINGS, NOBODY, survey
 from af_hub.spawner.page.standing import shares
 from af_hub.spawner.page.tally import Refused, Tally
 from af_hub.spawner.policy.catalogue import visible
 from af_hub.spawner.policy.reasons import Reason
-from af_hub.spawner.policy.site import GpuModel, Running, Site, Usage
+from af_hub.spawner.policy.site import GpuModel, Holder, Running, Site, Usage
 
 GIB = 1024**3
 PROFILE = Profile.model_validate(
@@ -175,6 +174,24 @@ async def test_answer_is_composed_once_for_all_who_see_the_same() -> None:
     assert await news.answer("b", compose) == "answer 2"
     news._tell()
     assert await news.answer("a", compose) == "answer 3"
+
+
+async def test_first_page_after_a_while_is_not_told_an_old_answer() -> None:
+    composed: list[int] = []
+
+    async def look() -> object:
+        return 0
+
+    async def compose() -> str:
+        composed.append(0)
+        return str(len(composed))
+
+    news = News()
+    for expected in ("1", "2"):
+        with news.page("alice", look), news.page("bob", look):
+            assert [await news.answer("a", compose) for _ in range(2)] == [expected] * 2
+            with news.page("carol", look):
+                assert await news.answer("a", compose) == expected
 
 
 async def test_pages_go_on_after_a_look_that_failed() -> None:

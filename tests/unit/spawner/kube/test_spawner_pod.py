@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jupyterhub.user import User
 
 from af_hub.facility.placement import Toleration
 from af_hub.facility.profiles import Profile
@@ -284,7 +285,30 @@ def test_home_follows_the_person_when_the_name_comes_back_to_somebody_else() -> 
     again = claim_name("alice", "alice", {"iss": "https://iam", "sub": "1"})
     other = claim_name("alice", "alice", {"iss": "https://iam/", "sub": "2"})
     assert first == again != other
-    assert claim_name("alice", "alice---1234", None) == "home-alice---1234"
+    # half a login is nobody's: all who have the same half would share a home
+    for half in (None, {}, {"iss": "https://iam/"}, {"sub": "1"}, {"iss": "", "sub": "1"}):
+        assert claim_name("alice", "alice---1234", half) == "home-alice---1234"
+
+
+async def test_home_is_named_after_the_login_unless_it_has_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    login = {"iss": "https://iam/", "sub": "1"}
+
+    async def auth_state(_user: User) -> dict[str, str]:
+        return login
+
+    monkeypatch.setattr(User, "get_auth_state", auth_state)
+    async with spawner(monkeypatch) as made:
+        await made._name_home()
+        assert made.pvc_name == claim_name("alice", "alice", login)
+        # a home from before the name followed the login, found again by a restarted hub
+        made._pvc_exists, made.pvc_name = True, "home-of-before"
+        await made._name_home()
+        assert made.pvc_name == "home-of-before"
+    async with spawner(monkeypatch, pvc_name_template="claim-{username}") as made:
+        await made._name_home()
+        assert made.pvc_name == "claim-alice"
 
 
 async def test_names_of_pods_and_volumes_never_collide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,11 +318,16 @@ async def test_names_of_pods_and_volumes_never_collide(monkeypatch: pytest.Monke
     for name in names:
         for server in ("", "b"):
             async with spawner(monkeypatch, name, server) as made:
+                await made._name_home()
                 pods.add(made.pod_name)
                 claims.add(made.pvc_name)
                 assert len(made.pod_name) <= 63
     assert len(pods) == 2 * len(names)
     assert len(claims) == len(names)
+    # nor with the homes of people whose logins are known, whatever they call themselves
+    people = [(f"https://iam{number}/", str(sub)) for number in range(3) for sub in range(30)]
+    claims |= {claim_name("a", "a", {"iss": iss, "sub": sub}) for iss, sub in people}
+    assert len(claims) == len(names) + len(people)
 
 
 def test_gpus_are_granted_when_nobody_has_counted_them() -> None:

@@ -1,0 +1,77 @@
+"""An open spawn page while the hub, the stream or the reader is away: never old numbers in silence."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from testbed.page_hub import GPUS
+
+if TYPE_CHECKING:
+    from testbed.page_hub import PageHub
+
+pytestmark = pytest.mark.browser
+
+
+def test_page_says_so_and_recovers_when_the_hub_restarts(at: Any, page_hub: PageHub) -> None:
+    seen = at("alice")
+    page_hub.stop()
+    expect(seen.part("live")).to_have_attribute("data-state", "off")
+    expect(seen.part("live")).to_contain_text("may be old")
+    page_hub.start()
+    expect(seen.part("live")).to_have_attribute("data-state", "on", timeout=60_000)
+    page_hub.take("user1", profile="gpu", gpu=1)
+    expect(seen.card("gpu")).to_contain_text(f"{GPUS - 1} of {GPUS} free")
+
+
+def test_hidden_page_asks_nothing(at: Any, page_hub: PageHub) -> None:
+    seen = at("alice")
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    seen.page.evaluate(hide, True)
+    page_hub.take("user1", profile="gpu", gpu=1)
+    before = len(seen.requests)
+    expect(seen.card("gpu")).to_contain_text(f"{GPUS} of {GPUS} free")
+    assert len(seen.requests) == before
+    seen.page.evaluate(hide, False)
+    expect(seen.card("gpu")).to_contain_text(f"{GPUS - 1} of {GPUS} free")
+
+
+def test_page_asks_by_itself_when_something_in_between_lets_no_stream_through(
+    at: Any, page_hub: PageHub
+) -> None:
+    seen = at("alice")
+    seen.page.route(re.compile(r"/api/af/profiles\?.*stream=1"), lambda route: route.abort())
+    seen.page.clock.install()
+    seen.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page_hub.take("user1", profile="gpu", gpu=1)
+    asked = re.compile(r"/api/af/profiles\?(?!.*stream)")
+    for _ in range(40):
+        seen.page.clock.run_for(1_000)
+        if any(asked.search(url) for url in seen.requests):
+            break
+    expect(seen.card("gpu")).to_contain_text(f"{GPUS - 1} of {GPUS} free")
+    expect(seen.part("live")).to_have_attribute("data-state", "on")
+
+
+def test_page_can_start_again_when_the_browser_goes_back_to_it(at: Any) -> None:
+    """Back shows a page as it was left, which is with a button that turns."""
+    seen = at("alice")
+    seen.page.evaluate(
+        "document.querySelector('form:has(.af-spawn)')"
+        ".addEventListener('submit', (event) => event.preventDefault())"
+    )
+    seen.start()
+    expect(seen.part("start")).to_have_text("Starting…")
+    expect(seen.part("start")).to_have_attribute("aria-disabled", "true")
+    seen.page.evaluate(
+        "window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+    )
+    expect(seen.part("start")).to_have_text("Start")
+    expect(seen.part("start")).to_have_attribute("aria-disabled", "false")
+    expect(seen.part("live")).to_have_attribute("data-state", "on")

@@ -1,0 +1,112 @@
+"""A start or a stop while the API server comes back, as the spawner takes its answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from kubernetes_asyncio.client import ApiClient, ApiException, Configuration, CoreV1Api
+
+from af_hub.spawner.kube.follow import REFUSED_AT_MOST
+from af_hub.spawner.kube.lasting import LastingKubeSpawner
+from testbed.kube_spawner import spawner as spawner_of
+from testbed.virtual_time import VirtualTime
+
+
+async def answer(status: int) -> bool:
+    """Answer as the API server does."""
+    if status >= 300:
+        raise ApiException(status=status)
+    return True
+
+
+@pytest.fixture
+def spawner() -> LastingKubeSpawner:
+    """Give a spawner that has not begun anything."""
+    return LastingKubeSpawner.__new__(LastingKubeSpawner)
+
+
+async def test_start_bears_a_no_when_the_server_was_away_before(
+    spawner: LastingKubeSpawner,
+) -> None:
+    """One that has just started knows no roles."""
+    for _ in range(2):
+        for status in (503, *[403] * REFUSED_AT_MOST):
+            assert await spawner._answered(answer(status)) is False
+        assert await spawner._answered(answer(201)) is True
+
+
+async def test_start_is_refused_when_the_server_keeps_saying_no(
+    spawner: LastingKubeSpawner,
+) -> None:
+    for status in (503, *[403] * REFUSED_AT_MOST):
+        await spawner._answered(answer(status))
+    with pytest.raises(ApiException, match="403"):
+        await spawner._answered(answer(403))
+
+
+@pytest.mark.parametrize("before", [(), (201,), (503, 201)])
+async def test_start_is_refused_at_once_when_the_server_was_there(
+    spawner: LastingKubeSpawner, before: tuple[int, ...]
+) -> None:
+    for status in before:
+        await spawner._answered(answer(status))
+    with pytest.raises(ApiException, match="403"):
+        await spawner._answered(answer(403))
+
+
+async def test_start_is_refused_at_once_when_the_pod_is_wrong(spawner: LastingKubeSpawner) -> None:
+    await spawner._answered(answer(503))
+    with pytest.raises(ApiException, match="422"):
+        await spawner._answered(answer(422))
+
+
+def deleted(monkeypatch: pytest.MonkeyPatch, *statuses: int) -> int:
+    """Delete a pod at a server that answers so, and then with a yes; return how often it was asked."""
+    left, asked = list(statuses), 0
+
+    async def answer(_request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        status = left.pop(0) if left else 200
+        return web.json_response({} if status == 200 else {"message": "no"}, status=status)
+
+    async def story() -> None:
+        app = web.Application()
+        app.router.add_delete("/api/v1/namespaces/labs/pods/jupyter-alice", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            async with (
+                ApiClient(Configuration(host=url)) as client,
+                spawner_of(monkeypatch) as made,
+            ):
+                made.api = CoreV1Api(client)
+                assert await made._make_delete_pod_request("jupyter-alice", None, 0, 3)
+        finally:
+            await runner.cleanup()
+
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(story())
+    return asked
+
+
+@pytest.mark.parametrize(
+    "statuses", [(200,), (404,), (503, 429, 200), (*[403] * REFUSED_AT_MOST, 200), (503, 403, 200)]
+)
+def test_pod_is_deleted_when_the_server_comes_back(
+    monkeypatch: pytest.MonkeyPatch, statuses: tuple[int, ...]
+) -> None:
+    """JupyterHub does not ask again: a Lab that nobody knows of would run for ever."""
+    assert deleted(monkeypatch, *statuses) == len(statuses)
+
+
+@pytest.mark.parametrize("statuses", [[403] * (REFUSED_AT_MOST + 1), [503, 422], [401]])
+def test_delete_says_so_when_the_server_keeps_saying_no(
+    monkeypatch: pytest.MonkeyPatch, statuses: list[int]
+) -> None:
+    with pytest.raises(ApiException, match=str(statuses[-1])):
+        deleted(monkeypatch, *statuses)
