@@ -25,7 +25,9 @@ const status = (tokens: IToken[], ends: number | null = null): IStatus => ({
     expires_at: ends,
     started_at: null,
     stop_url: null,
-    profile_url: null
+    profile_url: null,
+    ends: [],
+    gpus: []
   },
   hub: null,
   facility: null
