@@ -58,6 +58,7 @@ class EndsService:
         self._kept_at = 0.0
         self._told: Use | None = None
         self._told_at = 0.0
+        self._failed_at = 0.0
         self._not_before: dict[str, float] = {}
         self._gpus: GpuWatch | None = None
         self._reporting = asyncio.Lock()
@@ -121,8 +122,10 @@ class EndsService:
         pace = self._pace
         if pace is None:
             return NEVER
-        use = self.use()
-        if pace.due(use, self._told, self._told_at, self._clock()):
+        use, now = self.use(), self._clock()
+        due = pace.due(use, self._told, self._told_at, now) or self._kept_at > self._told_at
+        # a thousand Labs must not fall upon a hub that comes back
+        if due and now - self._failed_at >= pace.repeat_every:
             await self._try_to_report(use)
         return pace.look_every
 
@@ -154,6 +157,7 @@ class EndsService:
                 answer = await self._hub.report_activity(use.active_at, use.gpu_active_at)
             except LabError as error:
                 log.info("activity: %s (%s)", error.code, error.detail)
+                self._failed_at = self._clock()
                 return
             self._told, self._told_at = use, self._clock()
             ends = answer.get("ends")

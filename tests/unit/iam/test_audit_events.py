@@ -143,6 +143,6 @@ def test_events_are_lines_of_the_hubs_log_when_it_has_no_event_handlers(
         if events is not None:
             audit.attach(events)
         tell_everything(audit, "alice")
-        assert len(caplog.records) == 7
+        assert len(caplog.records) == 8
         assert 'audit: logout {"username": "alice", "revoked": false}' in caplog.messages
         assert CANARY not in caplog.text
