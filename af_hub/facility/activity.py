@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tornado import web
 
+from af_hub.errors import Refusal
 from af_hub.facility.own_server import OwnServerHandler
-from af_hub.spawner.reports import MOST_BYTES, BadReport, read_report
+from af_hub.spawner.reports import MOST_BYTES, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -44,7 +45,7 @@ class ActivityHandler(OwnServerHandler):
         spawner: Any = self.asking_server()
         try:
             report = read_report(bytes(self._body))
-        except BadReport as error:
+        except Refusal as error:
             raise web.HTTPError(error.status, error.message) from None
         ends = []
         if hasattr(spawner, "hear"):

@@ -65,6 +65,11 @@ class EndingSpawner(RecordedSpawner):
         """What ends the running Lab; None while there is none."""
         return self.record.limits if self.record is not None else None
 
+    @property
+    def ended(self) -> Ended | None:
+        """How the last server ended by itself; None if it did not, or was started again."""
+        return FAREWELLS.of(self.key)
+
     def ends(self) -> tuple[End, ...]:
         """Tell when the running Lab will end by itself, the next time first."""
         limits = self.end_limits
@@ -126,7 +131,7 @@ class EndingSpawner(RecordedSpawner):
     async def page(self, offered: Sequence[Offer] | None = None) -> Page:
         """Say on the spawn page, too, why the last server ended."""
         page = await super().page(offered)
-        return replace(page, ended=FAREWELLS.of(self.key))
+        return replace(page, ended=self.ended)
 
     def get_state(self) -> dict[str, Any]:
         """Save what the Lab has said, too."""

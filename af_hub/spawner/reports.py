@@ -6,19 +6,13 @@ import json
 import math
 from typing import Any
 
-from af_hub.errors import AFError
+from af_hub.errors import Refusal
 from af_hub.spawner.ends import Report
 
 MOST_BYTES = 1024
 """Largest report; a real one has less than a hundred."""
 
 _LATEST = 2.0**40
-
-
-class BadReport(AFError):
-    """A report that cannot be meant."""
-
-    status = 400
 
 
 def read_report(raw: bytes) -> Report:
@@ -36,8 +30,8 @@ def read_report(raw: bytes) -> Report:
 
     Raises
     ------
-    BadReport
-        It is something else.
+    Refusal
+        ``bad-report``: it is something else.
     """
     try:
         body = json.loads(raw)
@@ -63,5 +57,5 @@ def _moment(name: str, value: Any) -> float:
     return float(value)
 
 
-def _bad(why: str) -> BadReport:
-    return BadReport("bad-report", f"The report of activity cannot be read: {why}.")
+def _bad(why: str) -> Refusal:
+    return Refusal("bad-report", f"The report of activity cannot be read: {why}.", status=400)

@@ -1,9 +1,9 @@
 """What counts as use of a Jupyter server.
 
 Jupyter Server keeps account of it: kernels, terminals, requests. A page of JupyterLab asks for lists
-every ten seconds, though, as long as it is in sight, and that counts as requests of a user (JupyterLab
-4.6 does not send ``no_track_activity``, which Jupyter Server has for that). So these do not count here,
-and the page says itself when its user does something.
+every ten seconds, though, as long as it is in sight, and then saves its layout; that counts as requests
+of a user (JupyterLab 4.6 does not send ``no_track_activity``, which Jupyter Server has for that). So
+these do not count here, and the page says itself when its user does something.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _POLLED = (
 )
 """Handlers of the lists for which a page asks by itself."""
 
+_KEPT = (("jupyterlab_server.workspaces_handler", "WorkspacesHandler"),)
+"""Handlers of what a page also writes by itself: its layout, each time after it has listed files."""
+
 
 def _changes_something(handler: Any) -> bool:
     return handler.request.method not in {"GET", "HEAD"}
@@ -33,12 +36,13 @@ def _changes_something(handler: Any) -> bool:
 
 def leave_out_polls() -> None:
     """Take questions for lists out of Jupyter Server's account, and out of what JupyterHub is told."""
-    for module, name in _POLLED:
-        try:
-            handler = getattr(import_module(module), name)
-        except (ImportError, AttributeError):  # a server without terminals, or a newer one
-            continue
-        handler._track_activity = property(_changes_something)  # noqa: SLF001 - meant to be set
+    for names, counts in ((_POLLED, property(_changes_something)), (_KEPT, False)):
+        for module, name in names:
+            try:
+                handler = getattr(import_module(module), name)
+            except (ImportError, AttributeError):  # a server without terminals, or a newer one
+                continue
+            handler._track_activity = counts  # noqa: SLF001 - meant to be set
 
 
 class ServerActivity:

@@ -88,11 +88,27 @@ class Use:
 
 def limits_from(server: object) -> tuple[Limit, ...]:
     """Read the part ``server`` of the hub's lab configuration; a hub that is older tells none."""
-    found = server.get("limits") if isinstance(server, dict) else None
     return tuple(
-        Limit(str(each["why"]), float(each["limit"]), float(each["lead"]))
-        for each in (found if isinstance(found, list) else ())
+        Limit(str(each["why"]), each["limit"], each["lead"])
+        for each in _rows(server, "limits", ("limit", "lead"))
     )
+
+
+def told_ends(answer: object) -> dict[str, float]:
+    """Read the hub's answer to a report: by limit, when it will end the server."""
+    return {str(each["why"]): each["at"] for each in _rows(answer, "ends", ("at",))}
+
+
+def _rows(found: object, name: str, numbers: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Take the rows of an answer that have what we need; a newer hub may tell of others."""
+    rows = found.get(name) if isinstance(found, dict) else None
+    return [
+        row
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict)
+        and row.get("why") in {LIFETIME, IDLE, GPU_IDLE}
+        and all(isinstance(row.get(number), int | float) for number in numbers)
+    ]
 
 
 def idle_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:

@@ -12,7 +12,7 @@ from af_labextension.repeating import Repeating
 
 from .activity import leave_out_polls
 from .gpus import EVERY, GpuWatch
-from .rules import GPU_IDLE, Pace, Use, ends_of, idle_limits, limits_from
+from .rules import GPU_IDLE, Pace, Use, ends_of, idle_limits, limits_from, told_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +160,4 @@ class EndsService:
                 self._failed_at = self._clock()
                 return
             self._told, self._told_at = use, self._clock()
-            ends = answer.get("ends")
-            for end in ends if isinstance(ends, list) else ():
-                self._not_before[str(end["why"])] = float(end["at"])
+            self._not_before.update(told_ends(answer))

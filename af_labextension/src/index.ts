@@ -4,4 +4,10 @@ import { endsPlugin } from './ends/plugin';
 import { memoryPlugin } from './memory/plugin';
 import { statusPlugin } from './status/plugin';
 
-export default [statusPlugin, dataPlugin, clustersPlugin, memoryPlugin, endsPlugin];
+export default [
+  statusPlugin,
+  dataPlugin,
+  clustersPlugin,
+  memoryPlugin,
+  endsPlugin
+];

@@ -108,9 +108,10 @@ async def test_silent_server_ends_by_jupyterhubs_account_when_nobody_uses_it(
     }
     assert await metric(hub, "idle") == before + 1
     async with hub.browser("alice") as browser:
-        page = await (await browser.get("/hub/spawn")).text()
-        assert 'data-af="ended"' in page
-        assert "no activity for 4 s" in page
+        for path in ("/hub/spawn", "/hub/user/alice/lab"):
+            page = await (await browser.get(path)).text()
+            assert 'data-af="ended"' in page, path
+            assert "no activity for 4 s" in page
         # nobody else is told
     async with hub.browser("bob") as browser:
         assert 'data-af="ended"' not in await (await browser.get("/hub/spawn")).text()

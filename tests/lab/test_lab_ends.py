@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from af_labextension import settings
+from af_labextension.ends import rules
 from testbed.lab_hub import LabHub, lab_config
 
 if TYPE_CHECKING:
@@ -199,3 +200,13 @@ async def test_server_is_in_use_while_a_cell_runs(lab_hub: LabHub, start_lab: St
     finally:
         client.stop_channels()
         await kernels.shutdown_kernel(kernel_id, now=True)
+
+
+def test_rows_that_cannot_be_read_are_left_out() -> None:
+    good = {"why": "idle", "limit": 60, "lead": 30}
+    for bad in (None, [], "x", {"why": "moon", "limit": 1, "lead": 1}, {"why": "idle"}):
+        assert rules.limits_from({"limits": [bad, good]}) == (rules.Limit("idle", 60, 30),)
+        assert rules.told_ends({"ends": [bad, {**good, "at": 5}]}) == {"idle": 5}
+    for other in (None, [], {}, {"limits": None, "ends": 7}):
+        assert rules.limits_from(other) == ()
+        assert rules.told_ends(other) == {}

@@ -27,7 +27,7 @@ const TELL_EVERY_WARNED = 2;
 const LABELS: Record<Remedy, string> = {
   save: 'Save all',
   keep: 'Keep it running',
-  profile: 'Choose a profile without GPU'
+  profile: 'Change profile'
 };
 
 /** Warns before the server ends by itself, and tells that somebody works here. */
@@ -79,12 +79,12 @@ export const endsPlugin: JupyterFrontEndPlugin<void> = {
       if (limits.length === 0) {
         return null;
       }
-      return warnings.any
+      return warnings.waiting
         ? TELL_EVERY_WARNED
         : Math.min(TELL_EVERY, Math.min(...limits) / 10);
     };
     const tell = () => {
-      const warned = warnings.any;
+      const warned = warnings.waiting;
       void say('used')
         .then(() => (warned ? model.refresh() : undefined))
         // the next sign is soon to come, and the status bar tells what is wrong
@@ -94,10 +94,7 @@ export const endsPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-function show(
-  warning: IWarning,
-  remedies: Record<Remedy, () => void>
-): string {
+function show(warning: IWarning, remedies: Record<Remedy, () => void>): string {
   return Notification.warning(warning.text, {
     autoClose: false,
     actions: warning.remedies.map(remedy => ({

@@ -17,7 +17,10 @@ export class Presence {
   /** Watch a page. */
   watch(page: EventTarget): void {
     for (const sign of SIGNS) {
-      page.addEventListener(sign, this.notice, { capture: true, passive: true });
+      page.addEventListener(sign, this.notice, {
+        capture: true,
+        passive: true
+      });
     }
   }
 

@@ -16,9 +16,9 @@ const SAME = 30;
 export class Warnings {
   constructor(private readonly board: IBoard) {}
 
-  /** Whether one is shown. */
-  get any(): boolean {
-    return this.shown.size > 0;
+  /** Whether one is shown that work in the page takes away. */
+  get waiting(): boolean {
+    return this.shown.has('idle');
   }
 
   /**

@@ -57,7 +57,7 @@ export function warningOf(
       return {
         text:
           `This server will be stopped at ${at}: its ${devices(gpus)} had no work for a while, and ${limit} are allowed. ` +
-          'Others may wait for them.',
+          'Change to a profile without, if you do not need them.',
         remedies: ['keep', 'profile']
       };
   }

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from af_hub.errors import Refusal
 from af_hub.spawner.ends import (
     WHYS,
     Activity,
@@ -21,7 +22,7 @@ from af_hub.spawner.ends import (
 )
 from af_hub.spawner.farewells import Farewells
 from af_hub.spawner.record import Record
-from af_hub.spawner.reports import BadReport, read_report
+from af_hub.spawner.reports import read_report
 from af_labextension.ends import rules
 
 START = 1_790_000_000.0
@@ -120,7 +121,7 @@ def test_report_is_bounded_and_never_goes_backwards() -> None:
     ],
 )
 def test_report_is_refused_when_it_is_something_else(raw: bytes) -> None:
-    with pytest.raises(BadReport, match="cannot be read"):
+    with pytest.raises(Refusal, match="cannot be read"):
         read_report(raw)
 
 
