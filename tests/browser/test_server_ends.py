@@ -15,13 +15,12 @@ from testbed.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from testbed.fake_nvml import FakeNvml
 
 pytestmark = pytest.mark.browser
 
-LIMIT = 16
+LIMIT = 12
 """Seconds; the warning is half of it."""
 
 FACILITY = """
@@ -34,7 +33,7 @@ profiles:
     ram: 1G
     gpu: {{counts: [1], product: NVIDIA A100}}
     gpu_idle_timeout: {limit}
-    max_lifetime: 90
+    max_lifetime: 60
     environment: {environment}
     allowed_groups: [/cms]
 """
@@ -42,13 +41,13 @@ profiles:
 STATUS = '[data-af="status-item"]:not([data-state="unknown"])'
 
 
-@pytest.fixture
-def hub(tmp_path: Path, fake_nvml: FakeNvml) -> Iterator[PageHub]:
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, fake_nvml: FakeNvml) -> Iterator[PageHub]:
     """Run a hub whose Labs are real, behind a real proxy."""
     require("frontend", BUILT.is_file(), "the front end is not built (make setup)")
     assert (fake_nvml.folder / LIBRARY).is_file()
     facility = FACILITY.format(limit=LIMIT, environment=fake_nvml.variables)
-    hub = prepare(tmp_path, facility=facility, labs=True)
+    hub = prepare(tmp_path_factory.mktemp("ends-hub"), facility=facility, labs=True)
     try:
         hub.start()
         yield hub
@@ -81,7 +80,7 @@ def test_idle_server_warns_and_is_kept_and_ends_and_says_why(
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     open_lab(hub, page, "alice", "idle")
-    idle = warning(page, "nothing has happened in it for a while, and 16 s are allowed")
+    idle = warning(page, "nothing has happened in it for a while, and 12 s are allowed")
     expect(idle).to_be_visible(timeout=60_000)
     expect(idle).to_contain_text(re.compile(r"will be stopped at \d\d:\d\d: "))
     shoot(page, "ends-idle")
@@ -98,11 +97,11 @@ def test_idle_server_warns_and_is_kept_and_ends_and_says_why(
     assert page.console_errors == []
     # nobody keeps it again; the open page is no activity
     hub.until("alice", lambda server: server is None)
-    assert "ends by itself: no activity for 16 s" in hub.log()
+    assert "ends by itself: no activity for 12 s" in hub.log()
     page.goto(f"{hub.url}/hub/spawn")
     ended = page.locator('[data-af="ended"]')
     expect(ended).to_contain_text(
-        re.compile(r"^\s*Your server was stopped at\s+\d?\d:\d\d( [AP]M)?: no activity for 16 s\.")
+        re.compile(r"^\s*Your server was stopped at\s+\d?\d:\d\d( [AP]M)?: no activity for 12 s\.")
     )
     shoot(page, "ends-why")
     # once JupyterLab says so itself, `leave_out_polls` is not needed any more
@@ -115,14 +114,11 @@ def test_gpu_that_does_nothing_and_the_end_of_the_lifetime_are_announced(
     hub: PageHub, new_page: Any, shoot: Any, fake_nvml: FakeNvml
 ) -> None:
     page = new_page()
-    open_lab(hub, page, "alice", "gpu")
-    gpu = warning(page, "its GPU (NVIDIA A100) had no work for a while, and 16 s are allowed")
+    open_lab(hub, page, "bob", "gpu")
+    gpu = warning(page, "its GPU (NVIDIA A100) had no work for a while, and 12 s are allowed")
     expect(gpu).to_be_visible(timeout=60_000)
     shoot(page, "ends-gpu")
     expect(gpu.get_by_role("button", name="Change profile")).to_be_visible()
-    # somebody at the desk is not what a device is for
-    page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(0)
     fake_nvml.say(1, utilisation=70)
     expect(gpu).to_have_count(0)
     lifetime = warning(page, "servers of its profile run for 1 min at most")

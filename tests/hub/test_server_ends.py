@@ -169,19 +169,20 @@ async def test_report_is_refused_when_it_is_not_a_servers_own(hub: ProfileHub) -
 
 async def test_report_is_refused_when_it_cannot_be_meant(hub: ProfileHub) -> None:
     token = await begin(hub, "alice", "long")
-    headers = {"Authorization": f"token {token}"}
+    headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
     url = f"{hub.url}/hub/api/af/activity"
     for raw in (b"", b"{}", b"[" * 500, b'{"active_at": "now", "gpu_active_at": null}'):
         async with hub.http.post(url, data=raw, headers=headers) as answer:
             assert answer.status == 400, raw
+            assert "The report of activity cannot be read" in await answer.text()
     large = b'{"active_at": 1, "gpu_active_at": null}' + 4096 * b" "
     async with hub.http.post(url, data=large, headers=headers) as answer:
         assert answer.status == 400
     # from the future, and from before the start
     for moment, expected in ((2e12, 400), (time.time() + 9e6, 200), (5.0, 200)):
-        status, answer = await report(hub, token, moment)
+        status, told = await report(hub, token, moment)
         assert status == expected
-    assert answer["ends"][0]["at"] - time.time() <= 3600
+    assert told["ends"][0]["at"] - time.time() <= 3600
     await hub.api("DELETE", "/users/alice/server")
     await hub.gone("alice")
 

@@ -182,7 +182,7 @@ async def test_questions_of_an_open_page_are_no_use_and_a_users_requests_are(
 async def test_server_is_in_use_while_a_cell_runs(lab_hub: LabHub, start_lab: StartLab) -> None:
     lab_hub.config = hub_config(limit_of("idle"))
     lab = await start_lab(lab_hub)
-    kernels = lab.app.kernel_manager
+    kernels: Any = lab.app.kernel_manager
     kernel_id = await kernels.start_kernel()
     kernel = kernels.get_kernel(kernel_id)
     client = kernel.client()
@@ -204,9 +204,12 @@ async def test_server_is_in_use_while_a_cell_runs(lab_hub: LabHub, start_lab: St
 
 def test_rows_that_cannot_be_read_are_left_out() -> None:
     good = {"why": "idle", "limit": 60, "lead": 30}
-    for bad in (None, [], "x", {"why": "moon", "limit": 1, "lead": 1}, {"why": "idle"}):
+    moon = {"why": "moon", "limit": 1, "lead": 1, "at": 1}
+    several: tuple[Any, ...] = (None, [], "x", moon, {"why": "idle"})
+    for bad in several:
         assert rules.limits_from({"limits": [bad, good]}) == (rules.Limit("idle", 60, 30),)
         assert rules.told_ends({"ends": [bad, {**good, "at": 5}]}) == {"idle": 5}
-    for other in (None, [], {}, {"limits": None, "ends": 7}):
+    others: tuple[Any, ...] = (None, [], {}, {"limits": None, "ends": 7})
+    for other in others:
         assert rules.limits_from(other) == ()
         assert rules.told_ends(other) == {}

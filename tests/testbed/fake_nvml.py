@@ -39,13 +39,12 @@ class FakeNvml:
         new.replace(values)
 
 
-@pytest.fixture
-def fake_nvml(tmp_path: Path) -> FakeNvml:
+@pytest.fixture(scope="module")
+def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> FakeNvml:
     """Build the library; at first there is one device that does nothing."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     require("compiler", compiler, "no C compiler")
-    folder = tmp_path / "nvml"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("nvml")
     library = folder / "libnvidia-ml.so.1"
     command = [str(compiler), "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(library)]
     subprocess.run([*command, str(SOURCE)], check=True)

@@ -76,7 +76,7 @@ class LabHub:
     fault: int | bytes | dict[str, str] | str | None = None
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    reports: list[dict[str, float | None]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
     ends: list[dict[str, Any]] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     server: HTTPServer | None = None

@@ -57,7 +57,9 @@ test('a warning goes away when activity came, and comes again for the next end',
   const { warnings, shown, all } = setup();
   warnings.update([end('idle', 700)], [], NOW);
   assert.equal(shown.size, 0);
+  assert.equal(warnings.news([end('idle', 600)], NOW), true);
   warnings.update([end('idle', 600)], [], NOW);
+  assert.equal(warnings.news([end('idle', 600)], NOW), false);
   warnings.update([end('idle', 590)], [], NOW);
   assert.deepEqual([shown.size, all.length], [1, 1]);
   warnings.update([end('idle', 7200)], [], NOW);

@@ -18,6 +18,9 @@ import type { IWarning, Remedy } from './words';
 /** Milliseconds between two looks at the clock; a laptop that slept has missed all of them. */
 const LOOK_EVERY = 2_000;
 
+/** Seconds for which an answer of the server is good enough to warn by. */
+const FRESH = 5;
+
 /** Longest time in seconds after which the server hears again that somebody works here. */
 const TELL_EVERY = 60;
 
@@ -64,8 +67,19 @@ export const endsPlugin: JupyterFrontEndPlugin<void> = {
     });
     const update = () =>
       warnings.update(ends(), model.status?.server.gpus ?? [], now());
-    model.changed.connect(update);
-    window.setInterval(update, LOOK_EVERY);
+    let heard = 0;
+    model.changed.connect(() => {
+      heard = now();
+      update();
+    });
+    window.setInterval(() => {
+      if (warnings.news(ends(), now()) && now() - heard > FRESH) {
+        // something may have happened since, here or in another page
+        void model.refresh();
+      } else {
+        update();
+      }
+    }, LOOK_EVERY);
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') {
         void model.refresh();

@@ -21,6 +21,11 @@ export class Warnings {
     return this.shown.has('idle');
   }
 
+  /** Whether there is something to show that is not shown. */
+  news(ends: readonly IEnd[], now: number): boolean {
+    return due(ends, now).some(end => !this.shown.has(end.why));
+  }
+
   /**
    * Show what has to be shown now. One that the user has closed does not come again for the same end.
    *

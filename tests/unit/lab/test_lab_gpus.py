@@ -65,6 +65,12 @@ def until(ask: Callable[[], Any], true: Callable[[Any], bool]) -> Any:
     raise AssertionError(answer)
 
 
+@pytest.fixture(autouse=True)
+def idle(fake_nvml: FakeNvml) -> None:
+    """Begin with one device that does nothing."""
+    fake_nvml.say(1)
+
+
 @pytest.mark.parametrize("work", [{"utilisation": 3}, {"process": 3}])
 def test_device_is_active_while_it_works_and_idle_when_it_does_not(
     fake_nvml: FakeNvml, work: dict[str, int]
