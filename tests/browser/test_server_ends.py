@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-LIMIT = 12
+LIMIT = 16
 """Seconds; the warning is half of it."""
 
 FACILITY = """
@@ -33,7 +33,7 @@ profiles:
     ram: 1G
     gpu: {{counts: [1], product: NVIDIA A100}}
     gpu_idle_timeout: {limit}
-    max_lifetime: 60
+    max_lifetime: 80
     environment: {environment}
     allowed_groups: [/cms]
 """
@@ -80,7 +80,7 @@ def test_idle_server_warns_and_is_kept_and_ends_and_says_why(
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     open_lab(hub, page, "alice", "idle")
-    idle = warning(page, "nothing has happened in it for a while, and 12 s are allowed")
+    idle = warning(page, "nothing has happened in it for a while, and 16 s are allowed")
     expect(idle).to_be_visible(timeout=60_000)
     expect(idle).to_contain_text(re.compile(r"will be stopped at \d\d:\d\d: "))
     shoot(page, "ends-idle")
@@ -97,11 +97,11 @@ def test_idle_server_warns_and_is_kept_and_ends_and_says_why(
     assert page.console_errors == []
     # nobody keeps it again; the open page is no activity
     hub.until("alice", lambda server: server is None)
-    assert "ends by itself: no activity for 12 s" in hub.log()
+    assert "ends by itself: no activity for 16 s" in hub.log()
     page.goto(f"{hub.url}/hub/spawn")
     ended = page.locator('[data-af="ended"]')
     expect(ended).to_contain_text(
-        re.compile(r"^\s*Your server was stopped at\s+\d?\d:\d\d( [AP]M)?: no activity for 12 s\.")
+        re.compile(r"^\s*Your server was stopped at\s+\d?\d:\d\d( [AP]M)?: no activity for 16 s\.")
     )
     shoot(page, "ends-why")
     # once JupyterLab says so itself, `leave_out_polls` is not needed any more
@@ -114,8 +114,10 @@ def test_gpu_that_does_nothing_and_the_end_of_the_lifetime_are_announced(
     hub: PageHub, new_page: Any, shoot: Any, fake_nvml: FakeNvml
 ) -> None:
     page = new_page()
+    fake_nvml.say(1, utilisation=70)
     open_lab(hub, page, "bob", "gpu")
-    gpu = warning(page, "its GPU (NVIDIA A100) had no work for a while, and 12 s are allowed")
+    fake_nvml.say(1)
+    gpu = warning(page, "its GPU (NVIDIA A100) had no work for a while, and 16 s are allowed")
     expect(gpu).to_be_visible(timeout=60_000)
     shoot(page, "ends-gpu")
     expect(gpu.get_by_role("button", name="Change profile")).to_be_visible()

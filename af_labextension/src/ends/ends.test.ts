@@ -57,9 +57,10 @@ test('a warning goes away when activity came, and comes again for the next end',
   const { warnings, shown, all } = setup();
   warnings.update([end('idle', 700)], [], NOW);
   assert.equal(shown.size, 0);
-  assert.equal(warnings.news([end('idle', 600)], NOW), true);
+  assert.equal(warnings.concerned([end('idle', 700)], NOW), false);
+  assert.equal(warnings.concerned([end('idle', 600)], NOW), true);
   warnings.update([end('idle', 600)], [], NOW);
-  assert.equal(warnings.news([end('idle', 600)], NOW), false);
+  assert.equal(warnings.concerned([end('idle', 600)], NOW), true);
   warnings.update([end('idle', 590)], [], NOW);
   assert.deepEqual([shown.size, all.length], [1, 1]);
   warnings.update([end('idle', 7200)], [], NOW);
@@ -80,8 +81,10 @@ test('a laptop that slept finds the warning if it still holds', () => {
   const { warnings, shown } = setup();
   const ends = [end('lifetime', 7200, 1800)];
   warnings.update(ends, [], NOW);
+  assert.equal(warnings.concerned(ends, NOW + 6000), true);
   warnings.update(ends, [], NOW + 6000);
   assert.equal(shown.size, 1);
+  assert.equal(warnings.concerned(ends, NOW + 6000), false);
 });
 
 test('the details name every end', () => {

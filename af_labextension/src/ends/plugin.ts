@@ -73,8 +73,8 @@ export const endsPlugin: JupyterFrontEndPlugin<void> = {
       update();
     });
     window.setInterval(() => {
-      if (warnings.news(ends(), now()) && now() - heard > FRESH) {
-        // something may have happened since, here or in another page
+      if (warnings.concerned(ends(), now()) && now() - heard > FRESH) {
+        // something may have happened since, in a kernel or in another page
         void model.refresh();
       } else {
         update();

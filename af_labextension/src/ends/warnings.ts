@@ -1,5 +1,5 @@
 import type { IEnd } from '../tokens';
-import { due, warningOf } from './words';
+import { due, isIdle, warningOf } from './words';
 import type { IWarning } from './words';
 
 /** Where warnings stand: Lab's notifications. */
@@ -21,9 +21,9 @@ export class Warnings {
     return this.shown.has('idle');
   }
 
-  /** Whether there is something to show that is not shown. */
-  news(ends: readonly IEnd[], now: number): boolean {
-    return due(ends, now).some(end => !this.shown.has(end.why));
+  /** Whether there is something to show, or something shown that activity takes away. */
+  concerned(ends: readonly IEnd[], now: number): boolean {
+    return due(ends, now).some(end => isIdle(end) || !this.shown.has(end.why));
   }
 
   /**
