@@ -120,14 +120,16 @@ async def test_hub_hears_at_once_when_the_user_keeps_the_server(
 async def test_user_can_keep_the_server_while_the_hub_is_away(
     lab_hub: LabHub, start_lab: StartLab
 ) -> None:
-    lab_hub.config = hub_config(limit_of("idle"))
+    # so long that the hub would hear nothing for a while, but for the wish to keep it
+    length = 1000.0
+    lab_hub.config = hub_config({**limit_of("idle", length), "lead": 5})
     lab = await start_lab(lab_hub)
     await until(lambda: lab_hub.reports)
     lab_hub.fault = 503
     now = time.time()
     status, answer = await say(lab, {"what": "keep"})
     assert status == 200
-    assert answer["ends"][0]["at"] >= now + LIMIT
+    assert answer["ends"][0]["at"] >= now + length
     # and the hub hears it when it is back
     lab_hub.fault = None
     await until(lambda: lab_hub.reports[-1]["active_at"] >= now)
