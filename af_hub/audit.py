@@ -133,6 +133,34 @@ class Audit:
                 total=len(now),
             )
 
+    def server_ended(
+        self, username: str, server: str, profile: str, why: str, limit: float
+    ) -> None:
+        """Tell of a server that ended by itself.
+
+        Parameters
+        ----------
+        username
+            Whose server.
+        server
+            Its name; empty for the default one.
+        profile
+            Name of its profile.
+        why
+            ``lifetime``, ``idle`` or ``gpu-idle``.
+        limit
+            Seconds that were over.
+        """
+        metrics.server_ended(why)
+        self._emit(
+            "server-ended",
+            username=username,
+            server=server,
+            profile=profile,
+            why=why,
+            limit=int(limit),
+        )
+
     def token_issued(self, username: str, audience: str, token: Brokered, *, to: str) -> None:
         """Tell of a token that was given out.
 
@@ -166,3 +194,8 @@ class Audit:
             written = self._events.emit(schema_id=f"{PREFIX}{name}", data=data)
         if written is None:
             log.info("audit: %s %s", name, json.dumps(data))
+
+
+def audit_of(spawner: Any) -> Audit:
+    """Find where a spawner's events go: those of `IAMAuthenticator`, else lines of the hub's log."""
+    return getattr(getattr(spawner, "authenticator", None), "audit", None) or Audit()

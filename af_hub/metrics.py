@@ -48,11 +48,16 @@ TOKENS: Final = Row(
     "af_tokens_issued_total", "Access tokens given to servers and services", ("audience", "to")
 )
 REFUSALS: Final = Row("af_refusals_total", "Refused logins, tokens and starts", ("what", "reason"))
+ENDS: Final = Row(
+    "af_servers_ended_total",
+    "Servers that ended by themselves, by the limit they reached",
+    ("why",),
+)
 KEYS_AGE: Final = Row(
     "af_iam_keys_age_seconds", "Age of the identity provider's keys; NaN before they are known"
 )
 
-TABLE: Final = (IAM_CALLS, REFRESHES, TOKENS, REFUSALS, KEYS_AGE)
+TABLE: Final = (IAM_CALLS, REFRESHES, TOKENS, REFUSALS, ENDS, KEYS_AGE)
 """Every metric of the facility."""
 
 _iam_calls = Histogram(
@@ -65,6 +70,7 @@ _iam_calls = Histogram(
 _refreshes = Counter(REFRESHES.name, REFRESHES.meaning, REFRESHES.labels)
 _tokens = Counter(TOKENS.name, TOKENS.meaning, TOKENS.labels)
 _refusals = Counter(REFUSALS.name, REFUSALS.meaning, REFUSALS.labels)
+_ends = Counter(ENDS.name, ENDS.meaning, ENDS.labels)
 _keys_age = Gauge(KEYS_AGE.name, KEYS_AGE.meaning)
 
 
@@ -113,6 +119,17 @@ def expect_refusals(what: str, reasons: Iterable[str]) -> None:
     """Show refusals that nobody has met yet as 0, so that the first one counts in a rate."""
     for reason in reasons:
         _refusals.labels(what, reason)
+
+
+def server_ended(why: str) -> None:
+    """Count a server that ended by itself: ``lifetime``, ``idle`` or ``gpu-idle``."""
+    _ends.labels(why).inc()
+
+
+def expect_ends(whys: Iterable[str]) -> None:
+    """Show ends that have not come yet as 0, as `expect_refusals`."""
+    for why in whys:
+        _ends.labels(why)
 
 
 def watch_keys(age: Callable[[], float]) -> None:

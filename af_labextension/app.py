@@ -35,6 +35,9 @@ from .clusters.traits import ClusterTraits, kernel_environment
 from .data import handlers as data_handlers
 from .data.doors import Doors, door_from
 from .data.sources import Sources
+from .ends import handlers as end_handlers
+from .ends.activity import ServerActivity
+from .ends.service import EndsService
 from .hub import HubAddress, HubClient
 from .memory import handlers as memory_handlers
 from .memory.traits import MemoryTraits
@@ -156,6 +159,7 @@ class FacilityExtension(ClusterTraits, MemoryTraits, RucioTraits, TokenTraits, E
         self._events = Broadcast(self._clusters)
         self._telling: asyncio.Task[None] | None = None
         self._memory = self.make_memory(self.serverapp)
+        self._ends = EndsService(self._hub, ServerActivity(self.serverapp))
         os.environ.update(kernel_environment(self._clusters))
         self.settings.update(
             {
@@ -168,6 +172,7 @@ class FacilityExtension(ClusterTraits, MemoryTraits, RucioTraits, TokenTraits, E
                 names.AGENT_ACCOUNT: self.agent_accounts[0],
                 names.DOORS: self._doors,
                 names.SOURCES: self._sources,
+                names.ENDS: self._ends,
                 names.MEMORY: self._memory,
                 names.RUCIO_PLACE: self._rucio_place,
                 names.RUCIO: RucioClient(self._rucio_place, self._tokens),
@@ -215,6 +220,7 @@ class FacilityExtension(ClusterTraits, MemoryTraits, RucioTraits, TokenTraits, E
                 *token_handlers.handlers(),
                 *data_handlers.handlers(),
                 *rucio_handlers.handlers(),
+                *end_handlers.handlers(),
                 *memory_handlers.handlers(),
                 *cluster_handlers(),
             ]
@@ -225,6 +231,7 @@ class FacilityExtension(ClusterTraits, MemoryTraits, RucioTraits, TokenTraits, E
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
         """Begin to keep the files and to watch the memory, once the loop runs."""
         self._memory.start()
+        self._ends.start()
         if self._keeper is not None:
             self._keeper.start()
         if self._files is not None:
@@ -239,6 +246,7 @@ class FacilityExtension(ClusterTraits, MemoryTraits, RucioTraits, TokenTraits, E
 
     async def stop_extension(self) -> None:
         """Stop what runs in the background."""
+        await self._ends.stop()
         await self._memory.stop()
         if self._agent is not None:
             await self._agent.stop()

@@ -23,6 +23,9 @@ class FacilityHandler(APIHandler):
 
     auth_resource = "analysis-facility"
 
+    # our panels ask by themselves: that is no activity of a user
+    _track_activity = False
+
     def set_default_headers(self) -> None:
         """Keep answers out of caches: they name the user and change all the time."""
         super().set_default_headers()

@@ -158,6 +158,28 @@ class HubClient:
             self._refreshing = None
         return self._config
 
+    async def report_activity(
+        self, active_at: float, gpu_active_at: float | None
+    ) -> dict[str, Any]:
+        """Tell the hub when this server was used last; return when it will end.
+
+        Parameters
+        ----------
+        active_at
+            Last activity in seconds since 1970.
+        gpu_active_at
+            Last work on its devices; None if nobody can tell.
+
+        Raises
+        ------
+        NotAnswering
+            The hub does not answer; it ends no idle server that it does not hear from.
+        Refused
+            The hub does not take this server's token any more, or is older.
+        """
+        report = {"active_at": active_at, "gpu_active_at": gpu_active_at}
+        return _read(await self._send(self._url("activity"), json.dumps(report).encode()))
+
     async def token(self, wanted: Wanted) -> Token:
         """Return an access token, straight from the hub.
 
@@ -182,7 +204,7 @@ class HubClient:
 
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         """Put one question, again after a growing pause while nobody answers."""
-        url = f"{self.address.url.rstrip('/')}/{path}"
+        url = self._url(path)
         if query:
             url += "?" + urlencode(query)
         for attempt in range(1, self._attempts + 1):
@@ -196,14 +218,22 @@ class HubClient:
                 await self._sleep(pause)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def _send(self, url: str) -> HTTPResponse:
-        """Send one GET with the server's token."""
+    def _url(self, path: str) -> str:
+        return f"{self.address.url.rstrip('/')}/{path}"
+
+    async def _send(self, url: str, body: bytes | None = None) -> HTTPResponse:
+        """Send one request with the server's token, a POST if it has a body."""
         headers = {
             "Authorization": f"token {self.address.api_token.reveal()}",
             "Accept": "application/json",
         }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        method = "GET" if body is None else "POST"
         try:
-            return await self._http.send("GET", url, headers=headers, timeout=self._timeout)
+            return await self._http.send(
+                method, url, headers=headers, timeout=self._timeout, body=body
+            )
         except NotAnswering as error:
             if error.code == "untrusted-certificate":
                 raise

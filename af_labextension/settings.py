@@ -35,5 +35,8 @@ RUCIO = "af_rucio"
 RUCIO_PLACE = "af_rucio_place"
 """`af_labextension.rucio.settings.RucioPlace`: where Rucio is, and the rules of the cache."""
 
+ENDS = "af_ends"
+"""`af_labextension.ends.service.EndsService`: when this server ends by itself."""
+
 MEMORY = "af_memory"
 """`af_labextension.memory.service.MemoryService`."""

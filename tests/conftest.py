@@ -31,6 +31,7 @@ pytest_plugins = [
     "testbed.webdav",  # likewise
     "testbed.lab_hub",
     "testbed.lab_server",
+    "testbed.fake_nvml",
     "testbed.small_gateway",
     "testbed.lab_clusters",
     "testbed.gateway",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from af_hub.compute.settings import dask_access
 from af_hub.errors import ConfigError
+from af_hub.facility.activity import ActivityHandler
 from af_hub.facility.handlers import LabHandler
 from af_hub.facility.load import load
 from af_hub.facility.pages import TEMPLATES, page_variables
@@ -74,7 +75,11 @@ def configure(
     _spawner(c, facility, spawner)
     _pages(c, facility)
     hub = c.JupyterHub
-    routes = [(r"/api/af/lab", LabHandler, {"facility": facility}), *ROUTES]
+    routes = [
+        (r"/api/af/lab", LabHandler, {"facility": facility}),
+        (r"/api/af/activity", ActivityHandler),
+        *ROUTES,
+    ]
     _extend(c.IAMAuthenticator, "extra_routes", routes)
     access = dask_access() if facility.compute.gateway is not None else ()
     _extend(hub, "load_roles", roles(facility.identity.services, access))

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jupyterhub.apihandlers.base import APIHandler
-from tornado import web
-
+from af_hub.facility.own_server import OwnServerHandler
 from af_hub.facility.view import HubAddresses, Person, Server, lab_view
-from af_hub.iam.scopes import TOKEN_SCOPE
-from af_hub.servers import server_of
 
 if TYPE_CHECKING:
     from af_hub.facility.models import FacilityConfig
     from af_hub.spawner.record import Record
 
 
-class LabHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
+class LabHandler(OwnServerHandler):
     """Answer a user's own server, and nobody else.
 
     Parameters
@@ -38,7 +34,7 @@ class LabHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
         web.HTTPError
             401 without a token, 403 for a token that is not a running server's own.
         """
-        spawner = self._asking_server()
+        spawner = self.asking_server()
         record: Record | None = getattr(spawner, "record", None)
         user = self.current_user
         auth_state = await user.get_auth_state() or {}
@@ -53,23 +49,12 @@ class LabHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
                 profile=record.profile if record else "",
                 started_at=record.started_at if record else None,
                 expires_at=record.expires_at if record else None,
+                limits=tuple(each.as_json() for each in record.limits.all()) if record else (),
             ),
             HubAddresses(self._public_hub()),
         )
         self.set_header("Cache-Control", "no-store")
         self.write(json.dumps(answer))
-
-    def _asking_server(self) -> Any:
-        """Find the running server whose token the request carries."""
-        user, token = self.current_user, self.get_auth_token()
-        if user is None or not token:
-            raise web.HTTPError(401, "Send the token of your server.")
-        own = {TOKEN_SCOPE, f"{TOKEN_SCOPE}!user={user.name}"}
-        if own & set(self.expanded_scopes) and hasattr(user, "spawners"):
-            spawner = server_of(user, token)
-            if spawner is not None:
-                return spawner
-        raise web.HTTPError(403, "This is for the token of a running server only.")
 
     def _public_hub(self) -> str:
         """Give the hub's address for a browser: a full one if it is known, else its path."""

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from af_hub.facility.profiles import Profile
 
 
+_SHORT_IDLENESS = 600.0
+"""Seconds."""
+
+
 def profile_warnings(profiles: Sequence[Profile], limits: Sequence[Limit]) -> Iterator[str]:
     """List what is allowed but probably not meant, one sentence each."""
     for position, profile in enumerate(profiles):
@@ -31,6 +35,7 @@ def profile_warnings(profiles: Sequence[Profile], limits: Sequence[Limit]) -> It
             if short:
                 yield f"{here} can never be started: limits[{number}].{short[0]} allows less."
         yield from _loose_tags(here, profile)
+        yield from _idle_times(here, profile)
 
 
 def _least(profile: Profile) -> dict[str, int]:
@@ -42,6 +47,20 @@ def _least(profile: Profile) -> dict[str, int]:
         "ram": ram.min or min((each.value for each in ram.choices), default=0),
         "gpus": min(each.value for each in profile.gpu.counts) if profile.gpu else 0,
     }
+
+
+def _idle_times(here: str, profile: Profile) -> Iterator[str]:
+    """Find limits on idleness that never come, or come before anybody can react."""
+    idle, gpu_idle = profile.idle_timeout, profile.gpu_idle_timeout
+    if gpu_idle is not None and profile.gpu is None:
+        yield f"{here}.gpu_idle_timeout has no effect: the profile offers no GPU."
+    for name, length in (("idle_timeout", idle), ("gpu_idle_timeout", gpu_idle)):
+        if length is None:
+            continue
+        if profile.max_lifetime is not None and length >= profile.max_lifetime:
+            yield f"{here}.{name} has no effect: max_lifetime is over first."
+        if length < _SHORT_IDLENESS:
+            yield f"{here}.{name} is shorter than 10 min: who goes for a coffee loses the server."
 
 
 def _loose_tags(here: str, profile: Profile) -> Iterator[str]:

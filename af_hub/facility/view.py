@@ -46,13 +46,16 @@ class Server:
     started_at
         Seconds since 1970; None if unknown.
     expires_at
-        When it is stopped, in seconds since 1970; None: never.
+        When its lifetime is over, in seconds since 1970; None: never.
+    limits
+        What ends it by itself, as `af_hub.spawner.ends.Limit.as_json` tells.
     """
 
     name: str
     profile: str
     started_at: float | None
     expires_at: float | None
+    limits: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ def lab_view(
             "profile": server.profile,
             "started_at": server.started_at,
             "expires_at": server.expires_at,
+            "limits": list(server.limits),
             "stop_url": hub.page("home"),
             "profile_url": hub.page("home"),
         },

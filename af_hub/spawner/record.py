@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from af_hub.spawner.ends import Limits
 from af_hub.spawner.policy.plan import NVIDIA
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class Record:
         Groups of the user for which it counts.
     cpu, ram, gpu, gpu_product, gpu_resource
         What it was granted; see `af_hub.spawner.policy.site.Running`.
+    idle, gpu_idle
+        Seconds without activity, and without work on its devices, after which it is stopped; 0 means
+        never. Not there in what an older hub has written.
     """
 
     server: str
@@ -54,6 +58,8 @@ class Record:
     gpu: int = 0
     gpu_product: str | None = None
     gpu_resource: str = NVIDIA
+    idle: int = 0
+    gpu_idle: int = 0
 
     @classmethod
     def of(cls, plan: Plan, **given: Any) -> Record:
@@ -75,6 +81,8 @@ class Record:
             gpu=plan.gpu,
             gpu_product=plan.gpu_product,
             gpu_resource=plan.gpu_resource,
+            idle=int(plan.idle_timeout or 0),
+            gpu_idle=int(plan.gpu_idle_timeout or 0) if plan.gpu else 0,
             **given,
         )
 
@@ -82,6 +90,11 @@ class Record:
     def expires_at(self) -> int | None:
         """When it is stopped, in seconds since 1970; None: never."""
         return self.started_at + self.lifetime if self.lifetime else None
+
+    @property
+    def limits(self) -> Limits:
+        """What ends it by itself."""
+        return Limits(self.started_at, self.lifetime, self.idle, self.gpu_idle)
 
     def to_state(self) -> dict[str, Any]:
         """Return it as JSON, for the hub's database."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
-import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from af_hub.spawner.page.overview import survey
@@ -112,9 +110,3 @@ class RecordedSpawner(ProfiledSpawner):
         super().clear_state()  # type: ignore[misc]  # JupyterHub's
         self.book.release(self.key)
         self.record = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the lifetime of the running Lab has passed."""
-        expires_at = self.record.expires_at if self.record else None
-        return time.time() >= (expires_at or math.inf)

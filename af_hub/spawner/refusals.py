@@ -14,7 +14,7 @@ from jupyterhub import spawner as _upstream
 from tornado import web
 
 from af_hub import metrics
-from af_hub.audit import Audit
+from af_hub.audit import audit_of
 from af_hub.spawner.page.tally import TALLY
 from af_hub.spawner.policy.reasons import Reason
 
@@ -92,11 +92,9 @@ def request_refused(spawner: Any, refusal: Refusal) -> SpawnRefused:
         To be raised.
     """
     quiet_refusals()
-    # the events of `IAMAuthenticator`; beside another authenticator, lines of the hub's log
-    audit = getattr(getattr(spawner, "authenticator", None), "audit", None) or Audit()
     name = spawner.user.name
     TALLY.add(str(refusal.reason))
-    audit.refused("start", str(refusal.reason), username=name, by=f"user:{name}")
+    audit_of(spawner).refused("start", str(refusal.reason), username=name, by=f"user:{name}")
     return SpawnRefused(refusal)
 
 

@@ -126,6 +126,17 @@ export interface IPrograms {
   readonly problem: IProblem | null;
 }
 
+/** When the server will end by itself, if nothing happens before. */
+export interface IEnd {
+  /** Seconds since the epoch. */
+  readonly at: number;
+  readonly why: 'lifetime' | 'idle' | 'gpu-idle';
+  /** Length of the limit that is reached then, in seconds. */
+  readonly limit: number;
+  /** How long before the user is warned, in seconds. */
+  readonly lead: number;
+}
+
 export interface IStatus {
   readonly identity: {
     readonly user: string;
@@ -140,6 +151,10 @@ export interface IStatus {
     readonly started_at: number | null;
     readonly stop_url: string | null;
     readonly profile_url: string | null;
+    /** When each of its limits will be reached, the next one first. */
+    readonly ends: readonly IEnd[];
+    /** Models of its graphics processors, as far as they are watched. */
+    readonly gpus: readonly string[];
   };
   readonly hub: {
     readonly home_url: string | null;

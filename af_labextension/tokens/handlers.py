@@ -20,6 +20,7 @@ from af_labextension.errors import LabError
 from af_labextension.handler import FacilityHandler
 
 if TYPE_CHECKING:
+    from af_labextension.ends.service import EndsService
     from af_labextension.hub import HubClient
 
     from .agent.server import AgentSocket
@@ -45,6 +46,7 @@ class _TellsStatus(FacilityHandler):
     async def tell(self) -> None:
         """Answer even when the hub is away: what is known, and what is wrong."""
         hub: HubClient | None = self.settings[settings.HUB]
+        ends: EndsService = self.settings[settings.ENDS]
         config: Mapping[str, Any] = {}
         problem: dict[str, str] | None = None
         if hub is not None:
@@ -63,9 +65,12 @@ class _TellsStatus(FacilityHandler):
                 "identity": identity,
                 "tokens": await self._tokens(),
                 "programs": self._programs(),
-                "server": _pick(
-                    config.get("server"), "expires_at", "started_at", "stop_url", "profile_url"
-                ),
+                "server": {
+                    **_pick(
+                        config.get("server"), "expires_at", "started_at", "stop_url", "profile_url"
+                    ),
+                    **ends.as_json(),
+                },
                 "hub": _pick(config.get("hub"), "home_url", "login_url") if hub else None,
                 "facility": _pick(config.get("about"), "name", "support", "notice"),
                 "problem": problem,

@@ -58,7 +58,7 @@ NOTHING: dict[str, Any] = {"hacked": None, "images": 0, "handlers": []}
 def hostile_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageHub]:
     """Start a hub whose catalogue, groups and users are named by somebody who wants to do harm."""
     groups = {"/cms": ["dora"], GROUP: ["dora", USER]}
-    hub = prepare(tmp_path_factory.mktemp("hostile-hub"), FACILITY, groups)
+    hub = prepare(tmp_path_factory.mktemp("hostile-hub"), facility=FACILITY, groups=groups)
     try:
         hub.start()
         hub.take(USER, profile="one", gpu=1)

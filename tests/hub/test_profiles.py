@@ -193,4 +193,6 @@ async def test_server_is_stopped_when_its_lifetime_is_over(profile_hub: ProfileH
     assert time.time() >= view["server"]["expires_at"]
     assert start_mark(pid) is None
     assert not Path(given["BEARER_TOKEN_FILE"]).parent.exists()
-    assert "The lifetime of alice is over" in profile_hub.log()
+    assert "alice ends by itself: the longest time of its profile, 5 s, was over" in (
+        profile_hub.log()
+    )

@@ -68,6 +68,8 @@ async def test_status_tells_identity_and_token_when_the_hub_works(
             "started_at": 1.0,
             "stop_url": "/hub/stop",
             "profile_url": "/hub/spawn",
+            "ends": [],
+            "gpus": [],
         },
         "hub": {"home_url": "/hub/home", "login_url": "/hub/login"},
         "facility": {"name": "Demo", "support": "mailto:s@x", "notice": "Hi"},

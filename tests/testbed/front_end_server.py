@@ -61,7 +61,9 @@ class StatusHandler(APIHandler):
     def get(self) -> None:
         """Answer as the scene is."""
         long, over = SCENE["name"] == "long", SCENE["name"] == "over"
-        server = {"started_at": time.time() - 60, "expires_at": time.time() + 7230}
+        lifetime = {"at": time.time() + 7230, "why": "lifetime", "limit": 7290, "lead": 1800}
+        server = {"started_at": time.time() - 60, "expires_at": lifetime["at"]}
+        server |= {"ends": [lifetime], "gpus": []}
         token = {
             "audience": "storage",
             "state": "error" if over else "valid",

@@ -87,7 +87,7 @@ def kube_page_hub(
         lines = _PODS.format(stub=stub, namespace=kube_namespace, image=kube.image("probe"))
         hub = prepare(
             tmp_path_factory.mktemp("kube-page-hub"),
-            _ROOMY + _KUBERNETES,
+            facility=_ROOMY + _KUBERNETES,
             spawner=("af-kube", lines),
             environment={"KUBECONFIG": str(kube.kubeconfig)},
         )

@@ -65,6 +65,8 @@ class LabHub:
     fault
         ``None`` or the next answers instead: a status, bytes of a body with status 200, or
         ``"hang"``.
+    ends
+        What is answered to reports of activity, which are kept in ``reports``.
     """
 
     port: int = 0
@@ -74,6 +76,8 @@ class LabHub:
     fault: int | bytes | dict[str, str] | str | None = None
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    ends: list[dict[str, Any]] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     server: HTTPServer | None = None
 
@@ -95,6 +99,9 @@ class LabHub:
                 hub.requests.append(self.request.path)
                 hub.headers.append(dict(self.request.headers))
                 await hub.answer(self, what)
+
+            async def post(self, what: str) -> None:
+                await self.get(what)
 
         self.server = HTTPServer(Application([(r"/hub/api/af/(.*)", Answer)]))
         sockets = bind_sockets(self.port, "127.0.0.1", family=socket.AF_INET)
@@ -124,6 +131,9 @@ class LabHub:
         elif handler.request.headers.get("Authorization") != f"token {SERVER_TOKEN}":
             handler.set_status(403)
             handler.finish(json.dumps({"status": 403, "message": "Forbidden"}))
+        elif what == "activity":
+            self.reports.append(json.loads(handler.request.body))
+            handler.finish({"ends": self.ends})
         elif what == "lab":
             handler.finish(self.config)
         else:

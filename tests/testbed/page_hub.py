@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from af_hub.embedded.proxy import proxy_folder
 from testbed import small_server
 from testbed.iam import free_ports
+from testbed.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -147,8 +150,19 @@ class Spawner(LocalSpawner):
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = ""
 c.LocalSpawner.runtime_root = {root!r} + "/runtime"
-c.LocalSpawner.cmd = {cmd!r}
+if {cmd!r}:
+    c.LocalSpawner.cmd = {cmd!r}
 c.LocalSpawner.term_timeout = 1
+{more}
+"""
+
+_PROXY = """
+c.JupyterHub.proxy_class = "jupyterhub.proxy.ConfigurableHTTPProxy"
+c.ConfigurableHTTPProxy.command = {command!r}
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
+c.ConfigurableHTTPProxy.pid_file = {root!r} + "/proxy.pid"
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
+c.Spawner.poll_interval = 1
 """
 
 
@@ -279,9 +293,11 @@ def page_hub(page_hub_running: PageHub) -> Iterator[PageHub]:
 
 def prepare(
     root: Path,
+    *,
     facility: str = FACILITY,
     groups: dict[str, list[str]] | None = None,
     spawner: tuple[str, str] | None = None,
+    labs: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> PageHub:
     """Write the configuration of a hub into a folder.
@@ -297,10 +313,14 @@ def prepare(
     spawner
         Kind of the spawner and lines of configuration that make the class ``Spawner``; None: Labs
         of this machine, as if it were a large one.
+    labs
+        Start JupyterLab behind a real proxy, in place of a program that answers as a Lab does; only
+        where `spawner` is None.
     environment
         Further variables of the hub's environment.
     """
-    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    public, hub_port, api_port = free_ports(3)
+    url = f"http://127.0.0.1:{public}"
     (root / "facility.yaml").write_text(facility)
     values = {
         "root": str(root),
@@ -308,7 +328,16 @@ def prepare(
         "token": TOKEN,
         "groups": GROUPS if groups is None else groups,
     }
-    large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=small_server.COMMAND)
+    more, cmd = "", small_server.COMMAND
+    if labs:
+        require(
+            "proxy", proxy_folder().exists(), "configurable-http-proxy is not set up: make setup"
+        )
+        program = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+        command = [shutil.which("node") or "node", str(proxy_folder() / program)]
+        ports = {"hub_port": hub_port, "api_port": api_port}
+        more, cmd = _PROXY.format(command=command, root=str(root), **ports), []
+    large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=cmd)
     kind, lines = spawner or ("af-local", large)
-    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines))
+    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines, more=more))
     return PageHub(root, url, environment or {})

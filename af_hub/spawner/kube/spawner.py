@@ -12,6 +12,7 @@ from sqlalchemy.orm import object_session
 from traitlets import Float, Unicode
 
 from af_hub.errors import Refusal
+from af_hub.spawner.ending import EndingSpawner
 from af_hub.spawner.kube import pod
 from af_hub.spawner.kube.fitting import Fitting
 from af_hub.spawner.kube.gpus.kinds import places_of
@@ -23,7 +24,6 @@ from af_hub.spawner.policy.reservations import Book, Reservation
 from af_hub.spawner.policy.site import Holder, Site
 from af_hub.spawner.profile_list.reading import SETTINGS, Member, listed, translated
 from af_hub.spawner.record import Record
-from af_hub.spawner.recorded import RecordedSpawner
 from af_hub.spawner.refusals import start_refused
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from af_hub.spawner.policy.plan import Plan
 
 
-class KubeSpawner(RecordedSpawner, PodDefaults, GpuKubeSpawner):
+class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
     """Starts Labs in pods, from the profile catalogue.
 
     The settings of KubeSpawner hold as far as the plan does not set them (image, cores, memory,
@@ -170,9 +170,7 @@ class KubeSpawner(RecordedSpawner, PodDefaults, GpuKubeSpawner):
             None while it runs, else an exit code.
         """
         status: int | None = await super().poll()
-        if status is None and self.is_over:
-            self.log.info("The lifetime of %s is over", self._log_name)
-            await self.stop()
+        if status is None and await self.end_if_over():
             return 0
         return status
 

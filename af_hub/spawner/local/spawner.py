@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import default
 
+from af_hub.spawner.ending import EndingSpawner
 from af_hub.spawner.lab_environment import LabFacts, device_variables, lab_variables
 from af_hub.spawner.local.folders import copy_examples
 from af_hub.spawner.local.places import Places
@@ -30,7 +31,6 @@ from af_hub.spawner.policy.plan import NVIDIA
 from af_hub.spawner.policy.reservations import Book
 from af_hub.spawner.policy.site import Holder
 from af_hub.spawner.record import Record
-from af_hub.spawner.recorded import RecordedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ _LIMITS = (
 )
 
 
-class LocalSpawner(RecordedSpawner, Places, PacedSpawner, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
+class LocalSpawner(EndingSpawner, Places, PacedSpawner, LocalProcessSpawner):  # type: ignore[misc]  # untyped upstream
     """Starts Labs on the hub's own machine, from the profile catalogue.
 
     Cores are given by processor affinity, graphics processors by reservation and
@@ -213,11 +213,7 @@ class LocalSpawner(RecordedSpawner, Places, PacedSpawner, LocalProcessSpawner): 
         status: int | None = await super().poll()
         if status is not None:
             await self._clean_up(record)
-        elif record is not None and self.is_over:
-            self.log.info("The lifetime of %s is over", self._log_name)
-            # `stop` polls, too
-            self.record = replace(record, lifetime=0)
-            await self.stop()
+        elif await self.end_if_over():
             status = 0
         return status
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from af_hub.spawner.ends import Ended
 
 Kind = Literal["fixed", "segments", "list", "range"]
 """How a choice looks: not at all, as buttons, as a list, as a slider."""
@@ -256,8 +259,11 @@ class Page:
         Why the last choice is not shown; empty if it is.
     usage
         What is used of which quota.
+    ended
+        How the last server ended by itself; None if it did not.
     """
 
     cards: tuple[Card, ...]
     notice: str = ""
     usage: tuple[Share, ...] = ()
+    ended: Ended | None = None

@@ -11,12 +11,14 @@ import { Server } from '../request';
 import { followSeconds, PALETTE_CATEGORY } from '../settings';
 import { StatusItem } from './item';
 import { StatusModel } from './model';
+import { IStatusModel } from './token';
 
 /** The status-bar item. */
-export const statusPlugin: JupyterFrontEndPlugin<void> = {
+export const statusPlugin: JupyterFrontEndPlugin<StatusModel> = {
   id: 'af-labextension:status',
   description: 'Shows who you are and how long your tokens and server live.',
   autoStart: true,
+  provides: IStatusModel,
   requires: [IStatusBar],
   optional: [ICommandPalette, ISettingRegistry],
   activate: (
@@ -51,5 +53,6 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
       execute: () => item.toggleDetails()
     });
     palette?.addItem({ command, category: PALETTE_CATEGORY });
+    return model;
   }
 };

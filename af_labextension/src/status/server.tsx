@@ -1,7 +1,8 @@
 import * as React from 'react';
 
+import { endInWords } from '../ends/words';
 import type { IStatus } from '../tokens';
-import { needsLogin, timeLeft } from './summary';
+import { endsOf, needsLogin, timeLeft } from './summary';
 
 /** How long the server lives, and where the hub lets one do something about it. */
 export function Server({
@@ -12,18 +13,16 @@ export function Server({
   now: number;
 }): JSX.Element {
   const { server, hub, facility } = status;
-  const left = timeLeft(server.expires_at, now);
+  const ends = endsOf(status);
   return (
     <>
       <h3>Server</h3>
       <p>
         {server.started_at !== null &&
           `Running for ${timeLeft(2 * now - server.started_at, now)}. `}
-        {left
-          ? left === 'over'
-            ? 'Its time is over.'
-            : `It will be stopped in ${left}.`
-          : 'It has no time limit.'}
+        {ends.length === 0
+          ? 'It has no time limit.'
+          : ends.map(end => endInWords(end, now)).join(' ')}
       </p>
       <nav className="af-links">
         <Link hook="status-stop" url={server.stop_url}>

@@ -25,7 +25,9 @@ const status = (tokens: IToken[], ends: number | null = null): IStatus => ({
     expires_at: ends,
     started_at: null,
     stop_url: null,
-    profile_url: null
+    profile_url: null,
+    ends: [],
+    gpus: []
   },
   hub: null,
   facility: null
@@ -128,4 +130,20 @@ test('one new try is made at a time, and its answer is shown', async () => {
   await Promise.all([first, model.renew()]);
   assert.deepEqual([tries, model.renewing], [1, false]);
   assert.equal(model.status?.tokens.length, 1);
+});
+
+test('an end for want of activity shows in the status bar when it is near', () => {
+  const idle = {
+    at: NOW + 700,
+    why: 'idle' as const,
+    limit: 7200,
+    lead: 600
+  };
+  const shown = (now: number) => {
+    const known = status([token()], NOW + 9000);
+    const lifetime = { ...idle, at: NOW + 9000, why: 'lifetime' as const };
+    const server = { ...known.server, ends: [idle, lifetime] };
+    return summarize({ ...known, server }, null, now).server;
+  };
+  assert.deepEqual([shown(NOW), shown(NOW + 100)], ['2 h 30 min', '10 min']);
 });

@@ -1,5 +1,6 @@
+import { isIdle } from '../ends/words';
 import { count, formatDuration } from '../format';
-import type { IProblem, IStatus, IToken } from '../tokens';
+import type { IEnd, IProblem, IStatus, IToken } from '../tokens';
 
 /** How the login stands, worst first. */
 export type Health = 'error' | 'expired' | 'renewing' | 'ok' | 'unknown';
@@ -57,6 +58,24 @@ export function timeLeft(moment: number | null, now: number): string {
   return moment > now ? formatDuration(moment - now) : 'over';
 }
 
+/** When the server will end by itself, the next time first. */
+export function endsOf(status: IStatus): readonly IEnd[] {
+  const { ends, expires_at } = status.server;
+  if (ends.length > 0 || expires_at === null) {
+    return ends;
+  }
+  // as a hub tells that is older than this Lab
+  return [{ at: expires_at, why: 'lifetime', limit: 0, lead: 0 }];
+}
+
+/** The end that the status bar shows: one for want of activity only when it is near. */
+function endShown(status: IStatus, now: number): number | null {
+  const shown = endsOf(status).find(
+    end => !isIdle(end) || now >= end.at - end.lead
+  );
+  return shown?.at ?? null;
+}
+
 /**
  * Boil the status down to the one line of the status bar.
  *
@@ -79,7 +98,7 @@ export function summarize(
   const needed = status.tokens.filter(token => token.needed);
   const healths = needed.map(token => tokenHealth(token, now));
   const tokens = WORST_FIRST.find(health => healths.includes(health)) ?? 'ok';
-  const ends = status.server.expires_at;
+  const ends = endShown(status, now);
   const endsSoon = ends !== null && ends - now < SERVER_ENDS_SOON;
   const health =
     tokens === 'ok' && (problem !== null || endsSoon) ? 'renewing' : tokens;

@@ -211,6 +211,21 @@ def test_check_warns_when_a_profile_can_never_be_started(tmp_path: Path) -> None
     assert any("limits[0]" in each and "profiles[0]" in each for each in found)
 
 
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"gpu_idle_timeout": "1h"}, "gpu_idle_timeout has no effect: the profile offers no GPU"),
+        ({"idle_timeout": "8h", "max_lifetime": "8h"}, "idle_timeout has no effect: max_lifetime"),
+        ({"idle_timeout": 599}, "idle_timeout is shorter than 10 min"),
+    ],
+)
+def test_check_warns_when_a_limit_on_idleness_makes_no_sense(
+    tmp_path: Path, limits: dict[str, object], words: str
+) -> None:
+    (found,) = (each for each in load(written(tmp_path, limits)).warnings() if "profiles[" in each)
+    assert words in found
+
+
 def test_documents_example_is_right_and_warns_of_nothing_but_own_images(tmp_path: Path) -> None:
     text = (ROOT / "docs/administrator/catalogue.md").read_text()
     example = text.partition("```yaml\n")[2].partition("```")[0]

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CANARY = "canary0123456789abcdef0123456789abcdef"
-KINDS = {"login", "logout", "refusal", "refresh-failure", "group-change", "token-issued"}
+KINDS = {
+    "login",
+    "logout",
+    "refusal",
+    "refresh-failure",
+    "group-change",
+    "token-issued",
+    "server-ended",
+}
 
 
 def login_of(*groups: str, sub: str = "sub") -> Login:
@@ -80,6 +88,7 @@ def tell_everything(audit: Audit, text: str) -> None:
     audit.refresh_failed(text, SessionOver(text, CANARY, CANARY))
     audit.groups_changed(text, [], [f"/{n}/{text}" for n in range(500)])
     audit.token_issued(text, text, brokered(text), to=text)
+    audit.server_ended(text, text, text, "idle", 7200.5)
 
 
 def test_every_event_has_a_schema_that_closes_it() -> None:
@@ -134,6 +143,6 @@ def test_events_are_lines_of_the_hubs_log_when_it_has_no_event_handlers(
         if events is not None:
             audit.attach(events)
         tell_everything(audit, "alice")
-        assert len(caplog.records) == 7
+        assert len(caplog.records) == 8
         assert 'audit: logout {"username": "alice", "revoked": false}' in caplog.messages
         assert CANARY not in caplog.text

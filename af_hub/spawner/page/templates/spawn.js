@@ -12,6 +12,16 @@
     if (place.textContent !== text) place.textContent = text;
   };
 
+  // --- times of the reader's zone ---
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    const today = moment.toDateString() === new Date().toDateString();
+    time.title = time.textContent;
+    time.textContent = today
+      ? moment.toLocaleTimeString([], { timeStyle: "short" })
+      : moment.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  }
+
   // --- amounts in words, as the server writes them ---
   const bytes = (size) => {
     const units = [["TiB", 4], ["GiB", 3], ["MiB", 2], ["KiB", 1]];
