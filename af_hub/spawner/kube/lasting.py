@@ -63,7 +63,7 @@ class LastingKubeSpawner(PacedSpawner, kubespawner.KubeSpawner):  # type: ignore
         finally:
             self._seen = None
         # many pods run at the same moment, and JupyterHub goes on with each of them
-        await self.turns.take()
+        await self.take_turn()
         return address
 
     async def get_url(self) -> str:
@@ -176,7 +176,7 @@ class LastingKubeSpawner(PacedSpawner, kubespawner.KubeSpawner):  # type: ignore
 
     async def get_pod_manifest(self) -> Any:
         """Write the pod, when it is this start's turn."""
-        await self.turns.take()
+        await self.take_turn()
         return await super().get_pod_manifest()
 
     async def _make_create_pvc_request(self, pvc: Any, request_timeout: float) -> bool:
