@@ -82,7 +82,7 @@ def test_idle_server_warns_and_is_kept_and_ends_and_says_why(
     open_lab(hub, page, "alice", "idle")
     idle = warning(page, "nothing has happened in it for a while, and 16 s are allowed")
     expect(idle).to_be_visible(timeout=60_000)
-    expect(idle).to_contain_text(re.compile(r"will be stopped at \d\d:\d\d: "))
+    expect(idle).to_contain_text(re.compile(r"This server stops at \d\d:\d\d: "))
     shoot(page, "ends-idle")
     page.click(STATUS)
     # that was a sign of life
@@ -123,7 +123,7 @@ def test_gpu_that_does_nothing_and_the_end_of_the_lifetime_are_announced(
     expect(gpu.get_by_role("button", name="Change profile")).to_be_visible()
     fake_nvml.say(1, utilisation=70)
     expect(gpu).to_have_count(0)
-    lifetime = warning(page, "servers of its profile run for 1 min at most")
+    lifetime = warning(page, "its profile runs for 1 min at most")
     expect(lifetime).to_be_visible(timeout=90_000)
     shoot(page, "ends-lifetime")
     expect(lifetime.get_by_role("button", name="Save all")).to_be_visible()

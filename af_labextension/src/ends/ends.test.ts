@@ -43,14 +43,16 @@ test('an end is told of in time, of two for want of activity the next one', () =
 
 test('a warning says when, why and what to do', () => {
   const idle = warningOf(end('idle', 600), [], NOW);
-  assert.match(idle.text, /stopped at 17:40: .* 2 h 00 min are allowed/);
+  assert.match(idle.text, /stops at 17:40: .* 2 h 00 min are allowed/);
   assert.deepEqual(idle.remedies, ['keep']);
   const gpu = warningOf(end('gpu-idle', 600), ['A100', 'A100'], NOW);
   assert.match(gpu.text, /its GPUs \(A100\) had no work/);
   assert.deepEqual(gpu.remedies, ['keep', 'profile']);
   const lifetime = warningOf(end('lifetime', 8 * 3600), [], NOW);
-  assert.match(lifetime.text, /stopped at 2026-11-29 01:30: /);
+  assert.match(lifetime.text, /stops at 2026-11-29 01:30: /);
   assert.deepEqual(lifetime.remedies, ['save']);
+  // JupyterLab cuts off what is longer
+  assert.ok(lifetime.text.length <= 140, `${lifetime.text.length}`);
 });
 
 test('a warning goes away when activity came, and comes again for the next end', () => {

@@ -28,7 +28,7 @@ export function isIdle(end: IEnd): boolean {
 }
 
 /**
- * Say what will happen, when, why, and what can be done.
+ * Say what will happen, when, why, and what can be done; JupyterLab shows 140 characters.
  *
  * @param gpus - models of the server's graphics processors
  * @param now - seconds since the epoch
@@ -43,21 +43,17 @@ export function warningOf(
   switch (end.why) {
     case 'lifetime':
       return {
-        text:
-          `This server will be stopped at ${at}: servers of its profile run for ${limit} at most. ` +
-          'Save your work. Files stay; what is in the memory of kernels does not.',
+        text: `This server stops at ${at}: its profile runs for ${limit} at most. Save your work: files stay, the memory of kernels does not.`,
         remedies: ['save']
       };
     case 'idle':
       return {
-        text: `This server will be stopped at ${at}: nothing has happened in it for a while, and ${limit} are allowed.`,
+        text: `This server stops at ${at}: nothing has happened in it for a while, and ${limit} are allowed.`,
         remedies: ['keep']
       };
     case 'gpu-idle':
       return {
-        text:
-          `This server will be stopped at ${at}: its ${devices(gpus)} had no work for a while, and ${limit} are allowed. ` +
-          'Change to a profile without, if you do not need them.',
+        text: `This server stops at ${at}: its ${devices(gpus)} had no work for a while, and ${limit} are allowed.`,
         remedies: ['keep', 'profile']
       };
   }
