@@ -337,7 +337,7 @@ def prepare(
         command = [shutil.which("node") or "node", str(proxy_folder() / program)]
         ports = {"hub_port": hub_port, "api_port": api_port}
         more, cmd = _PROXY.format(command=command, root=str(root), **ports), []
-    large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=cmd)
+    large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=cmd, more=more)
     kind, lines = spawner or ("af-local", large)
-    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines, more=more))
+    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines))
     return PageHub(root, url, environment or {})
