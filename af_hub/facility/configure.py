@@ -18,6 +18,7 @@ from af_hub.iam.scopes import custom_scopes, roles
 from af_hub.spawner.kube.pod import AUTHORITIES, CA_BUNDLE
 from af_hub.spawner.page.handlers import ROUTES
 from af_hub.spawner.refusals import quiet_refusals
+from af_hub.spawner.starts import STARTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -79,6 +80,7 @@ def configure(
         (r"/api/af/lab", LabHandler, {"facility": facility}),
         (r"/api/af/activity", ActivityHandler),
         *ROUTES,
+        *STARTS,
     ]
     _extend(c.IAMAuthenticator, "extra_routes", routes)
     access = dask_access() if facility.compute.gateway is not None else ()

@@ -15,8 +15,8 @@ class PacedSpawner(LoggingConfigurable):
 
     JupyterHub writes to its database six times before a spawner may wait for anything: with a file
     of SQLite these are 9 ms of processor time, so 500 starts that are asked for at once would hold
-    the loop for more than four seconds. Half of it comes after these two places, where JupyterHub
-    waits for a spawner; before them it waits for nobody. (A function in `server_token_scopes` would
+    the loop for more than four seconds. `af_hub.spawner.starts` has them come one by one; these two
+    are the places where JupyterHub waits for a spawner in between. (A function in `server_token_scopes` would
     come earlier, but JupyterHub makes a task of it while its session is not saved.)
     """
 
@@ -32,7 +32,7 @@ class PacedSpawner(LoggingConfigurable):
         What is not written yet is written before: all requests share one session, and JupyterHub
         rolls back what it finds unsaved when any of them ends.
         """
-        session = self.orm_spawner and object_session(self.orm_spawner)
+        session = object_session(self.orm_spawner) if self.orm_spawner else None
         if session is not None and (session.dirty or session.new):
             session.commit()
         await self.turns.take()

@@ -7,27 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.loop_meter import MeterReader, metered
 from testbed.kube_hub import KubeHub, running_kube_hub, says_running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from testbed.kube.cluster import Cluster
-
-_TESTS = str(Path(__file__).resolve().parents[1])
-
-_METERED = """
-import sys
-sys.path.insert(0, {tests!r})
-from bench.loop_meter import Meter
-Meter({path!r})
-"""
 
 _BOTH = """
 c.KubeSpawner.extra_pod_config = {"schedulerName": "nobody"}
@@ -43,6 +34,7 @@ import kubespawner
 class Plain(kubespawner.KubeSpawner):
     def _get_pod_url(self, pod): return stub
 c.JupyterHub.spawner_class = Plain
+c.JupyterHub.authenticator_class = DummyAuthenticator
 del c.KubeSpawner.profiles, c.KubeSpawner.reserved_cpu, c.KubeSpawner.reserved_memory
 c.KubeSpawner.cpu_limit = 1
 c.KubeSpawner.cpu_guarantee = 0.01
@@ -52,37 +44,10 @@ c.KubeSpawner.profile_list = [{"display_name": "Small", "slug": "small", "defaul
 }
 
 
-class Meter:
-    """What a hub's loop tells.
-
-    Parameters
-    ----------
-    path
-        Its file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    async def begin(self) -> dict[str, float]:
-        """Measure the longest round from now on."""
-        begin = self._path.with_suffix(".begin")
-        begin.touch()
-        while begin.exists():  # noqa: ASYNC110  another process removes it
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0.3)
-        return self.read()
-
-    def read(self) -> dict[str, float]:
-        """Return what it told last."""
-        found: dict[str, float] = json.loads(self._path.read_text())
-        return found
-
-
 @contextlib.asynccontextmanager
 async def metered_hub(
     kube: Cluster, variant: str, *, running: bool
-) -> AsyncIterator[tuple[KubeHub, Meter]]:
+) -> AsyncIterator[tuple[KubeHub, MeterReader]]:
     """Run a hub in a namespace of its own.
 
     Parameters
@@ -99,12 +64,12 @@ async def metered_hub(
     try:
         with tempfile.TemporaryDirectory(prefix="af-bench-") as folder:
             path = Path(folder) / "meter.json"
-            more = _METERED.format(tests=_TESTS, path=str(path)) + _BOTH + MORE[variant]
+            more = metered(path) + _BOTH + MORE[variant]
             async with (
                 says_running(kube, namespace) if running else contextlib.nullcontext(),
                 running_kube_hub(kube, namespace, Path(folder), more) as hub,
             ):
-                yield hub, Meter(path)
+                yield hub, MeterReader(path)
     finally:
         await asyncio.to_thread(kube.kubectl, "delete", "namespace", namespace, timeout=300)
 

@@ -55,3 +55,47 @@ class Meter:
         part.write_text(json.dumps(found))
         part.rename(self._path)
         self._loop.call_later(0.2, self._tell)
+
+
+def metered(path: Path) -> str:
+    """Return lines of a hub's configuration that measure its loop.
+
+    Parameters
+    ----------
+    path
+        The meter's file.
+    """
+    tests = str(Path(__file__).resolve().parents[1])
+    return f"""
+import sys
+sys.path.insert(0, {tests!r})
+from bench.loop_meter import Meter
+Meter({str(path)!r})
+"""
+
+
+class MeterReader:
+    """What a hub's meter tells.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def begin(self) -> dict[str, float]:
+        """Measure the longest round from now on."""
+        begin = self._path.with_suffix(".begin")
+        begin.touch()
+        while begin.exists():  # noqa: ASYNC110  another process removes it
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
+        return self.read()
+
+    def read(self) -> dict[str, float]:
+        """Return what it told last."""
+        found: dict[str, float] = json.loads(self._path.read_text())
+        return found
