@@ -110,7 +110,11 @@ class InnerNetwork:
     def connect(self, first: str, *, port: int | None = None) -> socket.socket:
         """Connect from the host and send the first line."""
         line = socket.create_connection(("127.0.0.1", port or self.port), timeout=PATIENCE)
-        line.sendall(first.encode() + b"\n")
+        try:
+            line.sendall(first.encode() + b"\n")
+        except OSError:
+            line.close()
+            raise
         return line
 
     def stop(self) -> None:

@@ -131,6 +131,7 @@ c.JupyterHub.load_groups = {{name: {{"users": users}} for name, users in {groups
 c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
 scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics"]
 c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
+{more}
 """
 
 _LARGE_MACHINE = """
@@ -153,7 +154,6 @@ c.LocalSpawner.runtime_root = {root!r} + "/runtime"
 if {cmd!r}:
     c.LocalSpawner.cmd = {cmd!r}
 c.LocalSpawner.term_timeout = 1
-{more}
 """
 
 _PROXY = """
@@ -337,7 +337,7 @@ def prepare(
         command = [shutil.which("node") or "node", str(proxy_folder() / program)]
         ports = {"hub_port": hub_port, "api_port": api_port}
         more, cmd = _PROXY.format(command=command, root=str(root), **ports), []
-    large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=cmd, more=more)
+    large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=cmd)
     kind, lines = spawner or ("af-local", large)
-    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines))
+    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines, more=more))
     return PageHub(root, url, environment or {})
