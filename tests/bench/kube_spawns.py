@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from testbed.kube.cluster import Cluster
 
 PODS = int(os.environ.get("AF_PODS", "3000"))
-RUNS = 2
+RUNS = int(os.environ.get("AF_RUNS", "2"))
 LIMIT = 1200
 """Seconds for one run."""
 
