@@ -29,7 +29,7 @@ def measure() -> list[Figure]:
     """Make fifty pods that ask for a device, one after the other, in a namespace not the hub's."""
     with borrowed_cluster(from_environment()) as kube:
         namespace = f"counts-{secrets.token_hex(3)}"
-        kube.kubectl("create", "namespace", namespace)
+        kube.add_namespace(namespace)
         kube.fake_gpus(PODS)
         try:
             seconds = sorted(asyncio.run(_ages(kube, namespace)))

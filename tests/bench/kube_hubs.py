@@ -60,7 +60,7 @@ async def metered_hub(
         Whether a program says of each pod that it runs; otherwise all stay pending.
     """
     namespace = f"hub-{secrets.token_hex(3)}"
-    kube.kubectl("create", "namespace", namespace)
+    await asyncio.to_thread(kube.add_namespace, namespace)
     try:
         with tempfile.TemporaryDirectory(prefix="af-bench-") as folder:
             path = Path(folder) / "meter.json"

@@ -64,7 +64,7 @@ def measure() -> list[Figure]:
 def _run(kube: Cluster, name: str) -> dict[str, Any]:
     """Start all pods once, in a namespace of their own."""
     namespace = f"spawns-{secrets.token_hex(3)}"
-    kube.kubectl("create", "namespace", namespace)
+    kube.add_namespace(namespace)
     environment = {**os.environ, "KUBECONFIG": str(kube.kubeconfig)}
     try:
         with _program("kube_says_running.py", namespace, environment=environment):

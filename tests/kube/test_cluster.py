@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import secrets
 import ssl
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -194,3 +196,22 @@ def test_pods_run_and_start_again_when_a_part_was_killed(
     assert status["containerStatuses"][0]["restartCount"] == 0
     assert connects(kube, kube_namespace, "after", status["podIP"], 8000)
     assert took < LATEST, f"{took:.1f} s"
+
+
+@pytest.mark.faults
+def test_a_namespace_takes_pods_at_once_when_its_account_comes_late(kube: Cluster) -> None:
+    name = f"late-{secrets.token_hex(3)}"
+    kube.pause("controller-manager")
+    try:
+        with ThreadPoolExecutor(1) as others:
+            made = others.submit(kube.add_namespace, name)
+            kube.until(lambda: kube.get("namespace", name), "there is no namespace")
+            with pytest.raises(KubectlError, match="service account"):
+                kube.apply(probe_pod(kube, name, "early"))
+            assert not made.done()
+            kube.resume("controller-manager")
+            made.result()
+        kube.apply(probe_pod(kube, name, "late"))
+    finally:
+        kube.resume("controller-manager")
+        kube.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")

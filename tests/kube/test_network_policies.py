@@ -197,10 +197,7 @@ def place(kube: Cluster) -> Iterator[Place]:
     tag = secrets.token_hex(3)
     ours, theirs = f"policies-a-{tag}", f"policies-b-{tag}"
     for name, team in ((ours, "a"), (theirs, "b")):
-        labels = {"team": team}
-        kube.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-        )
+        kube.add_namespace(name, {"team": team})
     serve = ("serve", "8000/tcp", "8001/tcp", "5353/udp")
     port = [{"name": "web", "containerPort": 8000}]
 

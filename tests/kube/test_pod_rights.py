@@ -43,8 +43,7 @@ BREAKS = {
 
 def prepare(kube: Cluster, name: str, rules: list[Any], folder: Path) -> list[str]:
     """Make a restricted namespace with an account that has these rights; return its place."""
-    labelled = {"name": name, "labels": RESTRICTED}
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": labelled})
+    kube.add_namespace(name, RESTRICTED)
     texts = list(yaml.safe_load_all((MANIFESTS / "hub-role.yaml").read_text()))
     for each in texts:
         each["metadata"]["namespace"] = name

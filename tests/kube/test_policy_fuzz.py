@@ -65,8 +65,7 @@ c.KubeSpawner.count_gpus = False
 def restricted(kube: Cluster) -> Iterator[str]:
     """Give a namespace that admits nothing but what the standard "restricted" allows."""
     name = NAMESPACE
-    metadata = {"name": name, "labels": RESTRICTED}
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    kube.add_namespace(name, RESTRICTED)
     try:
         yield name
     finally:

@@ -159,8 +159,7 @@ def chart_facility_in(
     """Give a facility in a namespace of its own; nothing of it is left afterwards."""
     namespace = f"chart-{secrets.token_hex(3)}"
     with volumes(kube, namespace, 4) as storage_class:
-        labels = {"name": namespace, "labels": RESTRICTED}
-        kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": labels})
+        kube.add_namespace(namespace, RESTRICTED)
         facility = ChartFacility(
             kube,
             namespace,

@@ -316,13 +316,8 @@ def pod_facility_in(
     kube: Cluster, namespace: str, images: dict[str, str], volume_count: int = 16
 ) -> Iterator[PodFacility]:
     """Give a facility in a namespace of its own; nothing of it is left afterwards."""
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": namespace, "labels": RESTRICTED},
-    }
     with volumes(kube, namespace, volume_count) as storage_class:
-        kube.apply(manifest)
+        kube.add_namespace(namespace, RESTRICTED)
         facility = PodFacility(kube, namespace, images=images, storage_class=storage_class)
         try:
             facility.deploy()

@@ -103,6 +103,19 @@ class Cluster:
         text = "\n---\n".join(json.dumps(each) for each in objects)
         self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", input=text)
 
+    def add_namespace(self, name: str, labels: dict[str, str] | None = None) -> None:
+        """Make a namespace, or give one its labels, and wait until pods can be made in it.
+
+        Right after a part of the cluster was killed it takes seconds until a controller has made
+        the account without which no pod is admitted.
+        """
+        metadata = {"name": name, "labels": labels or {}}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        self.until(
+            lambda: self.get("serviceaccount", "default", "--namespace", name),
+            f"namespace {name} has the account that its pods run under",
+        )
+
     def until(
         self, condition: Callable[[], object], what: str, patience: float = PATIENCE
     ) -> float:

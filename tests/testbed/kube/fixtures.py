@@ -82,7 +82,7 @@ def kube_namespace(kube: Cluster, request: pytest.FixtureRequest) -> Iterator[st
     """Give a fresh namespace, removed afterwards with all that is in it."""
     stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
     name = f"{stem}-{secrets.token_hex(3)}"
-    kube.kubectl("create", "namespace", name)
+    kube.add_namespace(name)
     try:
         yield name
     finally:
