@@ -63,17 +63,16 @@ class RecordedSpawner(ProfiledSpawner):
     @property
     def user_holds_something(self) -> bool:
         """Whether a server of this user runs or starts."""
-        return any(entry.user == self.user.name for entry in self.book.entries.values())
+        return self.book.holds(self.user.name)
 
     async def glance(self) -> object:
         """Return what all open pages depend on: it differs if they may have to be told."""
-        return dict(self.book.entries), await self.look_at_all()
+        return self.book.version, await self.look_at_all()
 
     async def overview(self) -> Overview:
         """Say who uses what, for administrators."""
-        running = self.book.usage("").running
         site, holders = await self.look_at_all(), await self.gpu_holders()
-        return survey(running, site, holders, self.limits, TALLY.counts())
+        return survey(self.book.running(), site, holders, self.limits, TALLY.counts())
 
     async def tell_plan(self, plan: Plan) -> None:
         """Call the administrator's hook with what was granted."""
@@ -101,9 +100,8 @@ class RecordedSpawner(ProfiledSpawner):
         super().load_state(state)  # type: ignore[misc]  # JupyterHub's
         if "af" in state:
             ours = self.record = Record.from_state(state["af"])
-            self.book.entries[self.key] = Reservation.of(
-                ours, self.user.name, cores=ours.cores, gpus=ours.gpus
-            )
+            held = Reservation.of(ours, self.user.name, cores=ours.cores, gpus=ours.gpus)
+            self.book.write(self.key, held)
 
     def clear_state(self) -> None:
         """Forget the Lab and give back what it held."""

@@ -143,7 +143,7 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
         groups = await self.groups()
         plan = await self.decide(groups)
         # nothing waits from the decision to what is written down, nor from there to the reservation
-        self.book.entries[self.key] = Reservation.of(plan, self.user.name)
+        self.book.write(self.key, Reservation.of(plan, self.user.name))
         mark = secrets.token_hex(16)
         try:
             await self.admit(plan, mark)
