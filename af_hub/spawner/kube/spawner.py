@@ -140,7 +140,9 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
             With the policy's reason, or if the cluster does not answer, does not admit the pod or
             ends it.
         """
-        groups = await self.groups()
+        # once: it is decrypted each time
+        auth_state = await self.user.get_auth_state()
+        groups = self.groups_in(auth_state)
         plan = await self.decide(groups)
         # nothing waits from the decision to what is written down, nor from there to the reservation
         self.book.write(self.key, Reservation.of(plan, self.user.name))
@@ -150,7 +152,7 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
         await self.tell_plan(plan)
-        await self._name_home()
+        self._name_home(auth_state)
         self.record = self._apply(plan, groups, mark)
         # a hub that is killed from here on finds the pod again
         self.orm_spawner.state = self.get_state()
@@ -223,12 +225,12 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
         if not plan.home:
             fitted.put("storage_pvc_ensure", False)
 
-    async def _name_home(self) -> None:
+    def _name_home(self, auth_state: dict[str, Any] | None) -> None:
         """Choose the home volume's name, unless the user has one or the administrator chose."""
         template = self.pvc_name_template
         if not self._pvc_exists and template == self._default_pvc_name_template():
             slug = self._expand_user_properties("{username}")
-            self.pvc_name = pod.claim_name(self.user.name, slug, await self.user.get_auth_state())
+            self.pvc_name = pod.claim_name(self.user.name, slug, auth_state)
 
     async def get_pod_manifest(self) -> Any:
         """Add our volumes and devices to KubeSpawner's pod, past its formatting."""
