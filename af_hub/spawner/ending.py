@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.orm import object_session
 from traitlets import Float
 
 from af_hub import metrics
@@ -91,9 +90,7 @@ class EndingSpawner(RecordedSpawner):
         self.activity = heard(limits, self.activity, report, now)
         if now - self._saved_at >= _SAVE_EVERY:
             self._saved_at = now
-            self.orm_spawner.state = self.get_state()
-            if (session := object_session(self.orm_spawner)) is not None:
-                session.commit()
+            self.save_state()
 
     async def end_if_over(self) -> bool:
         """Stop the Lab if its time has come; tell the log, the audit and the user why.

@@ -57,6 +57,8 @@ def make(variant: str, namespace: str, number: int, db: Any) -> Spawner:
     user = orm.User(name=f"user{number}")
     row = orm.Spawner(name="", user=user)
     db.add_all([user, row])
+    # JupyterHub has read them when it makes the server's token
+    assert not user.groups
     return spawner_class(
         user=User(user, {"base_url": "/"}),
         hub=Hub(ip="hub"),

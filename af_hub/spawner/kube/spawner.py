@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy.orm import object_session
 from traitlets import Float, Unicode
 
 from af_hub.errors import Refusal
@@ -155,9 +154,7 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
         self._name_home(auth_state)
         self.record = self._apply(plan, groups, mark)
         # a hub that is killed from here on finds the pod again
-        self.orm_spawner.state = self.get_state()
-        if (session := object_session(self.orm_spawner)) is not None:
-            session.commit()
+        self.save_state()
         try:
             return str(await super().start())
         except Refusal as refusal:
