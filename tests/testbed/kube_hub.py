@@ -33,7 +33,7 @@ _CONFIG = """
 from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import Proxy
 from af_hub.spawner.kube.spawner import KubeSpawner
-from af_hub.spawner.starts import STARTS
+from af_hub.spawner.starts.handlers import STARTS
 
 stub = {stub!r}
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from af_hub.spawner.ends import Ended
+    from af_hub.spawner.ends.rules import Ended
 
 
 class Farewells:
