@@ -12,8 +12,8 @@ from traitlets import Float
 
 from af_hub import metrics
 from af_hub.audit import audit_of
-from af_hub.spawner.ends.farewells import FAREWELLS
-from af_hub.spawner.ends.rules import WHYS, Activity, Ended, Limits, Seen, ends_of, heard
+from af_hub.spawner.ends.farewells import FAREWELLS, Ended
+from af_hub.spawner.ends.rules import WHYS, Activity, Limits, Seen, ends_of, heard
 from af_hub.spawner.recorded import RecordedSpawner
 
 if TYPE_CHECKING:

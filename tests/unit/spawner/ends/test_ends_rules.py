@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from af_hub.errors import Refusal
-from af_hub.spawner.ends.farewells import Farewells
+from af_hub.spawner.ends.farewells import Ended, Farewells
 from af_hub.spawner.ends.reports import read_report
 from af_hub.spawner.ends.rules import (
     WHYS,
     Activity,
-    Ended,
     Limit,
     Limits,
     Report,
