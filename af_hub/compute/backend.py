@@ -44,7 +44,6 @@ class FacilityBackend(ClusterStates):
         self.feed = Feed(
             lambda user: snapshot(self, user), lambda user: self.ledger.group_of(user.groups)
         )
-        self.keeper = Keeper(self)
         add_routes(app, self)
         await super().setup(app)
 
@@ -58,8 +57,9 @@ class FacilityBackend(ClusterStates):
                 self.relay.reached(cluster.name)
                 # before the first request: the proxy takes over the whole table at once
                 await self._check_cluster_proxied(cluster)
-        self.task_pool.spawn(self.keeper.sweep_loop())
-        self.task_pool.spawn(self.keeper.reconcile_loop())
+        keeper = Keeper(self)
+        self.task_pool.spawn(keeper.sweep_loop())
+        self.task_pool.spawn(keeper.reconcile_loop())
 
     async def get_cluster_options(self, user: models.User) -> FacilityOptions:
         """Return the options of one user."""

@@ -157,7 +157,7 @@ async def show_logs(request: web.Request) -> web.Response:
     """Answer with the ends of the logs of scheduler and workers."""
     cluster = _own(request)
     lines = read_lines(request.query.get("lines"))
-    logs = await request.app["backend"].keeper.logs(cluster, lines)
+    logs = await request.app["backend"].failures.logs(cluster, lines)
     return web.json_response({"logs": [log.as_json() for log in logs]})
 
 
