@@ -6,10 +6,12 @@ Nothing here goes through a trait, and what people have written is marked as lit
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from af_hub.iam.names import names_of
+from af_hub.iam.names import is_slug, names_of
 from af_hub.spawner.lab_environment import device_variables
 from af_hub.spawner.local.folders import Folders
 
@@ -168,4 +170,26 @@ def claim_name(username: str, slug: str, login: Mapping[str, Any] | None) -> str
         ``iss`` and ``sub`` of the user's login.
     """
     iss, sub = (str((login or {}).get(key) or "") for key in ("iss", "sub"))
-    return f"home-{names_of(iss, sub, username).slug if iss and sub else slug}"
+    if iss and sub:
+        return f"home-{names_of(iss, sub, username).slug}"
+    # somebody may be called as a login's claim is
+    return claim_apart(f"home-{slug}", username) if is_slug(slug) else f"home-{slug}"
+
+
+def claim_apart(name: str, username: str) -> str:
+    """Name a claim where the one of this name is somebody else's.
+
+    Parameters
+    ----------
+    name
+        The name that is taken.
+    username
+        The user's name at the hub, of which it has a hundred bits of a hash.
+
+    Examples
+    --------
+    >>> claim_apart("home-a-2db", "a-2db")
+    'home-a-2db---e42wiceb3wtzt6nukz4b'
+    """
+    digest = hashlib.sha256(username.encode("utf-8", "surrogatepass")).digest()
+    return f"{name[:40].rstrip('-')}---{base64.b32encode(digest).decode().lower()[:20]}"

@@ -150,7 +150,7 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
         await self.tell_plan(plan)
-        await self._name_home()
+        await self.name_home()
         self.record = self._apply(plan, groups, mark)
         # a hub that is killed from here on finds the pod again
         self.orm_spawner.state = self.get_state()
@@ -222,13 +222,6 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
             fitted.put("hub_connect_url", plan.hub_url)
         if not plan.home:
             fitted.put("storage_pvc_ensure", False)
-
-    async def _name_home(self) -> None:
-        """Choose the home volume's name, unless the user has one or the administrator chose."""
-        template = self.pvc_name_template
-        if not self._pvc_exists and template == self._default_pvc_name_template():
-            slug = self._expand_user_properties("{username}")
-            self.pvc_name = pod.claim_name(self.user.name, slug, await self.user.get_auth_state())
 
     async def get_pod_manifest(self) -> Any:
         """Add our volumes and devices to KubeSpawner's pod, past its formatting."""
