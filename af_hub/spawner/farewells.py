@@ -1,46 +1,72 @@
-"""Which servers ended by themselves, and why, for users who wonder. Pure.
-
-JupyterHub forgets all about a server when it has stopped. This is kept in memory: a restarted hub has
-forgotten it, too.
-"""
+"""How a server ended by itself, for users who wonder. Pure."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from af_hub.spawner.ends import WHYS, Limit
+from af_hub.spawner.policy.words import duration_in_words
 
 if TYPE_CHECKING:
-    from af_hub.spawner.ends import Ended
+    from collections.abc import Mapping
+
+    from af_hub.spawner.ends import Why
+
+_WORDS: dict[Why, str] = {
+    "lifetime": "the longest time of its profile, {}, was over",
+    "idle": "no activity for {}",
+    "gpu-idle": "no work on its GPUs for {}",
+}
 
 
-class Farewells:
-    """Remembers the last ones.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A server that ended by itself.
 
     Parameters
     ----------
-    most
-        How many; the oldest are forgotten.
+    at
+        When it was stopped, in seconds since 1970.
+    limit
+        Why.
     """
 
-    def __init__(self, most: int = 10_000) -> None:
-        self._most = most
-        self._ended: OrderedDict[str, Ended] = OrderedDict()
+    at: float
+    limit: Limit
 
-    def add(self, server: str, ended: Ended) -> None:
-        """Remember a server's end in place of an earlier one."""
-        self._ended[server] = ended
-        self._ended.move_to_end(server)
-        while len(self._ended) > self._most:
-            self._ended.popitem(last=False)
+    @property
+    def moment(self) -> str:
+        """Write the time for a page's script, which knows the reader's zone."""
+        return self._utc.isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    def of(self, server: str) -> Ended | None:
-        """Tell how a server ended; None if not by itself."""
-        return self._ended.get(server)
+    @property
+    def moment_in_words(self) -> str:
+        """Write the time for people whose browser runs no script."""
+        return f"{self._utc:%Y-%m-%d %H:%M} UTC"
 
-    def forget(self, server: str) -> None:
-        """Forget it: the server was started again."""
-        self._ended.pop(server, None)
+    @property
+    def _utc(self) -> datetime:
+        return datetime.fromtimestamp(self.at, UTC)
 
+    @property
+    def words(self) -> str:
+        """Say why, after a colon.
 
-FAREWELLS = Farewells()
-"""Those of this hub: one hub is one process."""
+        Examples
+        --------
+        >>> Ended(0, Limit("idle", 7200)).words
+        'no activity for 2 h'
+        """
+        return _WORDS[self.limit.why].format(duration_in_words(self.limit.limit))
+
+    def to_state(self) -> dict[str, Any]:
+        """Return it as JSON, for the hub's database."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Ended | None:
+        """Read what `to_state` returned; None if another version of the hub had another reason."""
+        limit = Limit(**state["limit"])
+        return cls(state["at"], limit) if limit.why in WHYS else None
