@@ -90,7 +90,7 @@ c.JupyterHub.services = [
     {{"name": "tester", "api_token": {token!r}}},
     {{"name": "stranger", "api_token": {stranger!r}}},
 ]
-scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics"]
+scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics", "admin-ui"]
 c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = {root!r} + "/examples"
