@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from af_hub.spawner.policy.reasons import Reason
+from testbed.hub_config import TOKEN
 from testbed.pace import slowness
-from testbed.profile_hub import TOKEN
 from testbed.spawn_stream import address, events
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from kubernetes_asyncio.client import ApiException
 
 from af_hub.spawner.kube.api_server import REFLECTORS, away_refusal, lost_refusal, no_refusal
 from af_hub.spawner.kube.follow import FAILURES, REFUSED_AT_MOST, is_away
-from af_hub.spawner.paced import PacedSpawner
+from af_hub.spawner.starts.spawner import PacedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from traitlets import Float, Unicode
 
 from af_hub.errors import Refusal
-from af_hub.spawner.ending import EndingSpawner
+from af_hub.spawner.ends.spawner import EndingSpawner
 from af_hub.spawner.kube import pod
 from af_hub.spawner.kube.fitting import Fitting
 from af_hub.spawner.kube.gpus.kinds import places_of

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from af_hub.errors import Refusal
-from af_hub.spawner.ends import (
+from af_hub.spawner.ends.farewells import Ended, Farewells
+from af_hub.spawner.ends.reports import read_report
+from af_hub.spawner.ends.rules import (
     WHYS,
     Activity,
-    Ended,
     Limit,
     Limits,
     Report,
@@ -20,9 +21,7 @@ from af_hub.spawner.ends import (
     ends_of,
     heard,
 )
-from af_hub.spawner.farewells import Farewells
 from af_hub.spawner.record import Record
-from af_hub.spawner.reports import read_report
 from af_labextension.ends import rules
 
 START = 1_790_000_000.0

@@ -9,10 +9,7 @@ as the warning lasts. A hub or a Lab that was away for a while costs nobody a se
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
-
-from af_hub.spawner.policy.words import duration_in_words
 
 Why = Literal["lifetime", "idle", "gpu-idle"]
 
@@ -21,12 +18,6 @@ WHYS: tuple[Why, ...] = ("lifetime", "idle", "gpu-idle")
 
 _WARN_BEFORE: dict[Why, float] = {"lifetime": 1800.0, "idle": 600.0, "gpu-idle": 600.0}
 _PATIENCE = 150.0
-
-_WORDS: dict[Why, str] = {
-    "lifetime": "the longest time of its profile, {}, was over",
-    "idle": "no activity for {}",
-    "gpu-idle": "no work on its GPUs for {}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,44 +247,3 @@ def _end_of(limit: Limit, limits: Limits, activity: Activity | None, seen: Seen,
         # a hub that was away has missed as much
         told_since = seen.since + seen.lag
     return End(max(last + limit.limit, told_since + limit.lead), limit)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A server that ended by itself.
-
-    Parameters
-    ----------
-    at
-        When it was stopped.
-    limit
-        Why.
-    """
-
-    at: float
-    limit: Limit
-
-    @property
-    def moment(self) -> str:
-        """Write the time for a page's script, which knows the reader's zone."""
-        return self._utc.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-    @property
-    def moment_in_words(self) -> str:
-        """Write the time for people whose browser runs no script."""
-        return f"{self._utc:%Y-%m-%d %H:%M} UTC"
-
-    @property
-    def _utc(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
-
-    @property
-    def words(self) -> str:
-        """Say why, after a colon.
-
-        Examples
-        --------
-        >>> Ended(0, Limit("idle", 7200)).words
-        'no activity for 2 h'
-        """
-        return _WORDS[self.limit.why].format(duration_in_words(self.limit.limit))

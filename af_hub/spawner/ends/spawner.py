@@ -11,14 +11,14 @@ from traitlets import Float
 
 from af_hub import metrics
 from af_hub.audit import audit_of
-from af_hub.spawner.ends import WHYS, Activity, Ended, Limits, Seen, ends_of, heard
-from af_hub.spawner.farewells import FAREWELLS
+from af_hub.spawner.ends.farewells import FAREWELLS, Ended
+from af_hub.spawner.ends.rules import WHYS, Activity, Limits, Seen, ends_of, heard
 from af_hub.spawner.recorded import RecordedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from af_hub.spawner.ends import End, Report
+    from af_hub.spawner.ends.rules import End, Report
     from af_hub.spawner.page.content import Page
     from af_hub.spawner.policy.offers import Offer
     from af_hub.spawner.policy.plan import Plan
