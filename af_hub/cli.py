@@ -228,10 +228,11 @@ def _setup(_options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     from af_hub.facility import load
+    from af_hub.facility.warnings import warnings_of
 
     facility = load(options.file)
     sys.stdout.write(f"{options.file}: no problem found\n")
-    for warning in facility.warnings():
+    for warning in warnings_of(facility):
         sys.stdout.write(f"Note: {warning}\n")
 
 

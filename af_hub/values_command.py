@@ -64,11 +64,12 @@ def add_values(commands: Any) -> None:
 def _values(options: argparse.Namespace) -> None:
     from af_hub.embedded.files import write_atomically
     from af_hub.facility import load
+    from af_hub.facility.warnings import warnings_of
 
     facility = load(options.file)
     make = {"xcache": _xcache_files, "jupyterhub": _jupyterhub_files}[options.part]
     files = make(facility, options)
-    for warning in facility.warnings():
+    for warning in warnings_of(facility):
         sys.stderr.write(f"Note: {warning}\n")
     if options.output is None:
         sys.stdout.write("\n".join(f"# ==> {name} <==\n{text}" for name, text in files.items()))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from af_hub.compute.backend import FacilityBackend
+    from af_hub.compute.requests import ClusterRequests
 
 SCOPE = "read:metrics"
 """Of the hub; the role of whoever collects its metrics has it."""
@@ -53,7 +53,7 @@ class ClusterCollector:
         Whose clusters.
     """
 
-    def __init__(self, backend: FacilityBackend) -> None:
+    def __init__(self, backend: ClusterRequests) -> None:
         self._backend = backend
 
     def collect(self) -> Iterator[Metric]:
@@ -125,7 +125,7 @@ def _total(row: Row, values: Counter[tuple[str, ...]]) -> Metric:
     return family
 
 
-def add_metrics(app: web.Application, backend: FacilityBackend) -> None:
+def add_metrics(app: web.Application, backend: ClusterRequests) -> None:
     """Serve the metrics."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(ClusterCollector(backend))
@@ -139,7 +139,7 @@ def add_metrics(app: web.Application, backend: FacilityBackend) -> None:
     app.router.add_get("/api/v1/af/metrics", show)
 
 
-async def _check(request: web.Request, backend: FacilityBackend) -> None:
+async def _check(request: web.Request, backend: ClusterRequests) -> None:
     """Ask the hub whether the token that is shown has the scope.
 
     Raises

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from dask_gateway_server.backends.db_base import Cluster
 
-    from af_hub.compute.backend import FacilityBackend
+    from af_hub.compute.requests import ClusterRequests
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -51,7 +51,7 @@ CLUSTER = "/api/v1/af/clusters/{cluster:[0-9a-f]{32}}"
 """Path of one cluster."""
 
 
-def add_routes(app: web.Application, backend: FacilityBackend) -> None:
+def add_routes(app: web.Application, backend: ClusterRequests) -> None:
     """Serve Gateway's own routes and ours below the service's prefix.
 
     Gateway has no prefix of its own: it expects its proxy to cut it, the hub's proxy does not.
@@ -104,13 +104,13 @@ def _error(status: int, code: str, message: str) -> web.Response:
 
 async def list_clusters(request: web.Request) -> web.Response:
     """List the user's clusters: all that are not over, and those that failed lately."""
-    backend: FacilityBackend = request.app["backend"]
+    backend: ClusterRequests = request.app["backend"]
     return web.json_response({"clusters": clusters_json(backend, request["user"].name)})
 
 
 async def list_types(request: web.Request) -> web.Response:
     """List what the user may make, whether it can be had now, and the quotas that count."""
-    backend: FacilityBackend = request.app["backend"]
+    backend: ClusterRequests = request.app["backend"]
     return web.json_response(await types_json(backend, request["user"]))
 
 
@@ -121,7 +121,7 @@ async def listen(request: web.Request) -> web.StreamResponse:
 
 async def create_cluster(request: web.Request) -> web.Response:
     """Make a cluster; it is pending when the answer goes out."""
-    backend: FacilityBackend = request.app["backend"]
+    backend: ClusterRequests = request.app["backend"]
     body = await _body(request, ("options", "scale"))
     cluster = await backend.create(request["user"], body.get("options", {}), body.get("scale"))
     return web.json_response(cluster_json(backend, cluster), status=201)
@@ -134,7 +134,7 @@ async def show_cluster(request: web.Request) -> web.Response:
 
 async def scale_cluster(request: web.Request) -> web.Response:
     """Change the number of workers."""
-    backend: FacilityBackend = request.app["backend"]
+    backend: ClusterRequests = request.app["backend"]
     cluster = _own(request)
     body = await _body(request, ("scale",))
     if body.get("scale") is None:
@@ -145,7 +145,7 @@ async def scale_cluster(request: web.Request) -> web.Response:
 
 async def stop_cluster(request: web.Request) -> web.Response:
     """Shut a cluster down; take one that failed off the list."""
-    backend: FacilityBackend = request.app["backend"]
+    backend: ClusterRequests = request.app["backend"]
     cluster = _own(request)
     if cluster.status >= JobStatus.STOPPED:
         backend.db.update_cluster(cluster, state={**cluster.state, "dismissed": True})
@@ -157,7 +157,7 @@ async def show_logs(request: web.Request) -> web.Response:
     """Answer with the ends of the logs of scheduler and workers."""
     cluster = _own(request)
     lines = read_lines(request.query.get("lines"))
-    logs = await request.app["backend"].keeper.logs(cluster, lines)
+    logs = await request.app["backend"].failures.logs(cluster, lines)
     return web.json_response({"logs": [log.as_json() for log in logs]})
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dask_gateway_server.backends.db_base import Cluster
     from dask_gateway_server.models import User
 
-    from af_hub.compute.backend import FacilityBackend
+    from af_hub.compute.requests import ClusterRequests
 
 FAILED_SHOWN = 600.0
 """Seconds for which a cluster stays in the list that ended otherwise than by its owner."""
@@ -23,7 +23,7 @@ UNKNOWN_REASON = "The cluster could not be started or ended by an error."
 """What is said of a cluster that failed before reasons were kept."""
 
 
-def snapshot(backend: FacilityBackend, user: User) -> dict[str, Any]:
+def snapshot(backend: ClusterRequests, user: User) -> dict[str, Any]:
     """Describe what one user sees: clusters, and the quotas that count."""
     return {
         "clusters": clusters_json(backend, user.name),
@@ -31,7 +31,7 @@ def snapshot(backend: FacilityBackend, user: User) -> dict[str, Any]:
     }
 
 
-async def types_json(backend: FacilityBackend, user: User) -> dict[str, Any]:
+async def types_json(backend: ClusterRequests, user: User) -> dict[str, Any]:
     """Describe what one user may make.
 
     Returns
@@ -52,7 +52,7 @@ async def types_json(backend: FacilityBackend, user: User) -> dict[str, Any]:
     return {"types": types, "quotas": backend.ledger.quotas(user.name, user.groups)}
 
 
-def clusters_json(backend: FacilityBackend, username: str) -> list[dict[str, Any]]:
+def clusters_json(backend: ClusterRequests, username: str) -> list[dict[str, Any]]:
     """Describe a user's clusters: all that are not over, and those that ended lately by themselves."""
     mine = backend.db.username_to_clusters.get(username, {})
     return [cluster_json(backend, one) for one in mine.values() if _shown(one)]
@@ -67,7 +67,7 @@ def _shown(cluster: Cluster) -> bool:
     )
 
 
-def cluster_json(backend: FacilityBackend, cluster: Cluster) -> dict[str, Any]:
+def cluster_json(backend: ClusterRequests, cluster: Cluster) -> dict[str, Any]:
     """Describe one cluster.
 
     Returns

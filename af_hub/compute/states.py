@@ -15,6 +15,7 @@ from dask_gateway_server.utils import timestamp
 
 from af_hub.compute.audit import ClusterAudit
 from af_hub.compute.database import forget_workers, write_ahead
+from af_hub.compute.failures import Failures
 from af_hub.compute.heartbeat import read_heartbeat
 from af_hub.compute.ledger import Holding, Ledger
 from af_hub.compute.life import End, end_of
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from af_hub.compute.audit import Why
     from af_hub.compute.feed import Feed
-    from af_hub.compute.keeper import Keeper
 
 NO_GPU = "All GPUs of this machine are in use; workers start when one is free."
 """Why workers are held although the quota has room."""
@@ -42,11 +42,11 @@ class ClusterStates(ClusterProcesses):
     """Moves clusters and workers from state to state, within their quotas."""
 
     feed: Feed
-    keeper: Keeper
 
     async def setup(self, app: web.Application) -> None:
         """Start; called by Dask Gateway before it listens."""
         self.audit = ClusterAudit(self.log)
+        self.failures = Failures(self)
         self.ledger = Ledger(self.settings.compute.quotas)
         self._idle_since: dict[str, float] = {}
         self._busy_at: dict[str, float] = {}
@@ -142,7 +142,7 @@ class ClusterStates(ClusterProcesses):
     async def reconcile_cluster(self, cluster: Cluster) -> None:
         """Bring a cluster nearer to what it shall be; Gateway calls it after each change."""
         if cluster.target == JobStatus.FAILED and not cluster.state.get("reason"):
-            self.keeper.give_reason(cluster)
+            self.failures.give_reason(cluster)
         await super().reconcile_cluster(cluster)
         if cluster.status >= JobStatus.STOPPED and self.ledger.close(cluster.name):
             for noted in (self._idle_since, self._busy_at, self._held):
@@ -224,7 +224,7 @@ class ClusterStates(ClusterProcesses):
     async def _cluster_to_stopped(self, cluster: Cluster) -> None:
         # likewise, and what it said last may tell why it failed
         if cluster.target == JobStatus.FAILED:
-            await self.keeper.keep_logs(cluster)
+            await self.failures.keep_logs(cluster)
         await self.do_stop_cluster(cluster)
         await self.proxy.remove_route(kind="SNI", sni=cluster.name)
         gone = {"status": JobStatus.STOPPED, "target": JobStatus.STOPPED}

@@ -9,7 +9,7 @@ from tornado import web
 
 from af_hub.errors import Refusal
 from af_hub.facility.own_server import OwnServerHandler
-from af_hub.spawner.reports import MOST_BYTES, read_report
+from af_hub.spawner.ends.reports import MOST_BYTES, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

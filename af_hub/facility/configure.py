@@ -18,7 +18,7 @@ from af_hub.iam.scopes import custom_scopes, roles
 from af_hub.spawner.kube.pod import AUTHORITIES, CA_BUNDLE
 from af_hub.spawner.page.handlers import ROUTES
 from af_hub.spawner.refusals import quiet_refusals
-from af_hub.spawner.starts import STARTS
+from af_hub.spawner.starts.handlers import STARTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -14,11 +14,9 @@ from af_hub.facility.cache import Cache
 from af_hub.facility.identity import Identity
 from af_hub.facility.kubernetes import Kubernetes
 from af_hub.facility.limits import Limit
-from af_hub.facility.profile_warnings import profile_warnings
 from af_hub.facility.profiles import Profile
 from af_hub.facility.rucio import Rucio
 from af_hub.facility.storage import StorageDoor
-from af_hub.facility.warnings import data_warnings
 from af_hub.facility.xcache import XCache
 
 if TYPE_CHECKING:
@@ -58,30 +56,6 @@ class FacilityConfig(Model):
 
     kubernetes: Kubernetes | None = None
     """Labs in pods; null: this facility is no cluster."""
-
-    def warnings(self) -> tuple[str, ...]:
-        """List what is allowed but probably not meant."""
-        found = []
-        if not self.identity.allowed_groups:
-            found.append("identity.allowed_groups is empty: only administrators can log in.")
-        if not self.profiles:
-            found.append(
-                "profiles is empty: nobody can start anything, unless KubeSpawner has a profile_list."
-            )
-        if self.compute.gateway is None and any(
-            not kind.in_users_server for kind in self.compute.types
-        ):
-            found.append("compute.gateway is null: compute.types have no effect.")
-        if (
-            self.kubernetes is not None
-            and self.identity.ca_file is not None
-            and self.kubernetes.ca_config_map is None
-        ):
-            found.append(
-                "identity.ca_file: Labs in pods do not get it; name a ConfigMap with it in "
-                "kubernetes.ca_config_map."
-            )
-        return (*found, *profile_warnings(self.profiles, self.limits), *data_warnings(self))
 
     def require_xcache(self) -> XCache:
         """Return the section ``xcache``.

@@ -48,7 +48,7 @@ class Server:
     expires_at
         When its lifetime is over, in seconds since 1970; None: never.
     limits
-        What ends it by itself, as `af_hub.spawner.ends.Limit.as_json` tells.
+        What ends it by itself, as `af_hub.spawner.ends.rules.Limit.as_json` tells.
     """
 
     name: str

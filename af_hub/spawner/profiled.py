@@ -22,7 +22,7 @@ from af_hub.spawner.policy.options import options_from_fields, options_from_quer
 from af_hub.spawner.refusals import request_refused, start_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from af_hub.spawner.page.content import Page
     from af_hub.spawner.policy.offers import Offer
@@ -170,7 +170,10 @@ class ProfiledSpawner(LoggingConfigurable):
             Those of the login (auth_state), which are complete; JupyterHub's own groups if the
             authenticator keeps none.
         """
-        auth_state = await self.user.get_auth_state()
+        return self.groups_in(await self.user.get_auth_state())
+
+    def groups_in(self, auth_state: Mapping[str, Any] | None) -> frozenset[str]:
+        """Find the user's groups in what is known of the login, which has been read already."""
         known = (auth_state or {}).get("groups")
         if isinstance(known, list):
             return frozenset(str(group) for group in known)
@@ -195,14 +198,16 @@ class ProfiledSpawner(LoggingConfigurable):
         if self._own_start_timeout is None:
             self._own_start_timeout = self.start_timeout
         self.start_timeout = self._own_start_timeout
-        try:
-            options = read_options(self.in_our_form(self.user_options))
-            offer = decision.choose(await self.offers(await self.groups()), options.profile)
-        except Refusal:
-            # `start` says so
-            offer = None
-        if offer is not None and offer.start_timeout is not None:
-            self.start_timeout = math.ceil(offer.start_timeout)
+        # a look at the login costs a start more than the policy does
+        if any(each.start_timeout is not None for each in self.profiles):
+            try:
+                options = read_options(self.in_our_form(self.user_options))
+                offer = decision.choose(await self.offers(await self.groups()), options.profile)
+            except Refusal:
+                # `start` says so
+                offer = None
+            if offer is not None and offer.start_timeout is not None:
+                self.start_timeout = math.ceil(offer.start_timeout)
         result = super().run_pre_spawn_hook()  # type: ignore[misc]  # JupyterHub's
         return await result if inspect.isawaitable(result) else result
 

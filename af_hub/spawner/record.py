@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from af_hub.spawner.ends import Limits
+from af_hub.spawner.ends.rules import Limits
 from af_hub.spawner.policy.plan import NVIDIA
 
 if TYPE_CHECKING:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jupyterhub import orm
+from sqlalchemy.orm import object_session
+from sqlalchemy.orm.attributes import set_committed_value
+
 from af_hub.spawner.page.overview import survey
 from af_hub.spawner.page.tally import TALLY
 from af_hub.spawner.policy.reservations import Reservation
@@ -63,17 +67,16 @@ class RecordedSpawner(ProfiledSpawner):
     @property
     def user_holds_something(self) -> bool:
         """Whether a server of this user runs or starts."""
-        return any(entry.user == self.user.name for entry in self.book.entries.values())
+        return self.book.holds(self.user.name)
 
     async def glance(self) -> object:
         """Return what all open pages depend on: it differs if they may have to be told."""
-        return dict(self.book.entries), await self.look_at_all()
+        return self.book.version, await self.look_at_all()
 
     async def overview(self) -> Overview:
         """Say who uses what, for administrators."""
-        running = self.book.usage("").running
         site, holders = await self.look_at_all(), await self.gpu_holders()
-        return survey(running, site, holders, self.limits, TALLY.counts())
+        return survey(self.book.running(), site, holders, self.limits, TALLY.counts())
 
     async def tell_plan(self, plan: Plan) -> None:
         """Call the administrator's hook with what was granted."""
@@ -101,9 +104,26 @@ class RecordedSpawner(ProfiledSpawner):
         super().load_state(state)  # type: ignore[misc]  # JupyterHub's
         if "af" in state:
             ours = self.record = Record.from_state(state["af"])
-            self.book.entries[self.key] = Reservation.of(
-                ours, self.user.name, cores=ours.cores, gpus=ours.gpus
-            )
+            held = Reservation.of(ours, self.user.name, cores=ours.cores, gpus=ours.gpus)
+            self.book.write(self.key, held)
+
+    def save_state(self) -> None:
+        """Write the state to the hub's database now; JupyterHub does so after a start only.
+
+        Past SQLAlchemy's unit of work, which looks at all relations of the row: that would cost a
+        start more than the decision about it.
+        """
+        state, row = self.get_state(), self.orm_spawner
+        session = object_session(row)
+        if session is None:
+            row.state = state
+            return
+        # what others have not written yet, among it perhaps the row itself
+        session.flush()
+        table = orm.Spawner.__table__
+        session.execute(table.update().where(table.c.id == row.id).values(state=state))
+        session.commit()
+        set_committed_value(row, "state", state)
 
     def clear_state(self) -> None:
         """Forget the Lab and give back what it held."""

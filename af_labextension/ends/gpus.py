@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from typing import TYPE_CHECKING
+
+from af_labextension.background import Background
 
 from .nvml import Device, Nvml, NvmlError
 
@@ -77,8 +78,7 @@ class GpuWatch:
         self._every = every
         self._variables = variables
         self._clock = clock
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = Background("gpus", self._run)
         self._newest: dict[str, int] = {}
         self.active_at: float | None = None
         """Last work in seconds since 1970, at first the begin of watching; None: nobody can tell."""
@@ -88,18 +88,14 @@ class GpuWatch:
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run, name="af-gpus", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End; waits for a look that is under way."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._thread.stop()
 
     def _run(self) -> None:
-        while not self._over.is_set():
+        while not self._thread.over:
             try:
                 self._watch()
             except NvmlError as error:
@@ -108,7 +104,7 @@ class GpuWatch:
                 log.exception("GPUs cannot be watched")
             # what nobody can tell is no idleness
             self.active_at = None
-            self._over.wait(6 * self._every)
+            self._thread.pause(6 * self._every)
 
     def _watch(self) -> None:
         """Watch until it is over or the driver fails; what came before is not known."""
@@ -119,7 +115,7 @@ class GpuWatch:
             if not devices:
                 raise NvmlError("no device of ours is listed")
             self.active_at = self._clock()
-            while not self._over.wait(self._every):
+            while not self._thread.pause(self._every):
                 # each of them, since a look also moves on what has been seen
                 work = [self._works(library, device) for device in devices]
                 if any(work):

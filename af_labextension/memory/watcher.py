@@ -7,9 +7,10 @@ notebook, in which a kernel takes a gigabyte.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING, Protocol
+
+from af_labextension.background import Background
 
 from .reading import LONGEST_NAP, nap
 
@@ -66,20 +67,15 @@ class Watcher:
         self._reserve = reserve
         self._work = work
         self._kills = self._count_kills()
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = Background("memory", self._run)
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run, name="af-memory", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End; waits for what is under way."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._thread.stop()
         for meter in self._meters:
             meter.close()
 
@@ -119,5 +115,5 @@ class Watcher:
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._over.wait(pause):
+        while not self._thread.pause(pause):
             pause = self.attempt()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from af_labextension.clock import steady
 from af_labextension.errand import Errand
 from af_labextension.errors import FileTrouble, LabError
+from af_labextension.repeating import Repeating
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,8 +63,9 @@ class TokenKeeper:
         self._file = file
         self._audience = audience
         self._clock = clock
-        self._sleep = sleep
-        self._task: asyncio.Task[None] | None = None
+        # a fault of ours must cost one round, not the token of a night's work
+        self._keeping = Repeating("token-keeper", self._keep, pause=LONGEST_NAP, sleep=sleep)
+        self._swept = False
         self._known: str | None = None
         self._wrote = False
         self._errand = Errand()
@@ -78,15 +79,11 @@ class TokenKeeper:
 
     def start(self) -> None:
         """Begin keeping the file."""
-        self._task = asyncio.create_task(self._keep(), name="af-token-keeper")
+        self._keeping.start()
 
     async def stop(self) -> None:
         """End, and take the file away: the server that it served ends too."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._keeping.stop()
         await self._errand.finished()
         if self._wrote:
             await asyncio.to_thread(self._file.remove)
@@ -102,20 +99,14 @@ class TokenKeeper:
             return state
         return replace(state, state="error", message=self._trouble.message)
 
-    async def _keep(self) -> None:
-        """Go round for ever: no trouble may end it."""
-        await asyncio.to_thread(self._file.sweep)
-        while True:
-            try:
-                async with self._turn:
-                    due = await self._round()
-            except (
-                Exception
-            ):  # a fault of ours must cost one round, not the token of a night's work
-                log.exception("token keeper")
-                due = self._clock() + LONGEST_NAP
-            nap = min(LONGEST_NAP, max(SHORTEST_NAP, due - self._clock()))
-            await self._sleep(nap)
+    async def _keep(self) -> float:
+        """Go round once; return the seconds until the next time."""
+        if not self._swept:
+            await asyncio.to_thread(self._file.sweep)
+            self._swept = True
+        async with self._turn:
+            due = await self._round()
+        return min(LONGEST_NAP, max(SHORTEST_NAP, due - self._clock()))
 
     async def _round(self) -> float:
         """Renew the file if it is time; return when to come again, seconds since the epoch."""

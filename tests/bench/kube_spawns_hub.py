@@ -74,6 +74,9 @@ async def main(variant: str, namespace: str, count: int) -> None:
     db = orm.new_session_factory("sqlite:///:memory:")()
     spawners = [make(variant, namespace, number, db) for number in range(count + 1)]
     db.commit()
+    for each in spawners:
+        # JupyterHub reads them when it makes the server's token, before it calls a spawner
+        list(each.user.groups)
     # the watches begin with the first
     await spawners.pop().start()
     places = asyncio.Semaphore(TOGETHER)

@@ -14,7 +14,8 @@ import aiohttp
 import psutil
 
 from bench.figure import Figure
-from testbed.page_hub import GPUS, TOKEN, PageHub, prepare
+from testbed.hub_config import TOKEN
+from testbed.page_hub import GPUS, PageHub, prepare
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +57,6 @@ def measure() -> list[Figure]:
 
 
 async def _watch(hub: PageHub) -> tuple[float, list[float]]:
-    assert hub.process is not None
     process = psutil.Process(hub.process.pid)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(

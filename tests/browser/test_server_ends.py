@@ -97,7 +97,7 @@ def test_idle_server_warns_and_is_kept_and_ends_and_says_why(
     assert page.console_errors == []
     # nobody keeps it again; the open page is no activity
     hub.until("alice", lambda server: server is None)
-    assert "ends by itself: no activity for 16 s" in hub.log()
+    assert "ends by itself: no activity for 16 s" in hub.log
     page.goto(f"{hub.url}/hub/spawn")
     ended = page.locator('[data-af="ended"]')
     expect(ended).to_contain_text(

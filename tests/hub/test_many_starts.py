@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from bench.loop_meter import MeterReader, metered
-from testbed.profile_hub import TOKEN, running_hub
+from testbed.hub_config import TOKEN
+from testbed.profile_hub import running_hub
 
 if TYPE_CHECKING:
     from pathlib import Path

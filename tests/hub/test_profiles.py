@@ -10,7 +10,8 @@ import jupyterhub
 import pytest
 
 from af_hub.spawner.local.processes import start_mark
-from testbed.profile_hub import TOKEN, environment_of
+from testbed.hub_config import TOKEN
+from testbed.profile_hub import environment_of
 
 if TYPE_CHECKING:
     from testbed.profile_hub import ProfileHub
@@ -44,7 +45,7 @@ async def test_rest_start_is_refused_when_policy_says_no(
 async def test_hub_lives_and_logs_no_traceback_when_many_starts_are_refused(
     profile_hub: ProfileHub,
 ) -> None:
-    begun = len(profile_hub.log())
+    begun = len(profile_hub.log)
     for _ in range(5):
         await profile_hub.api("POST", "/users/eve/server", {"user_options": {"profile": "nope"}})
     async with profile_hub.browser("eve") as session:
@@ -54,12 +55,12 @@ async def test_hub_lives_and_logs_no_traceback_when_many_starts_are_refused(
         await (await session.post(url, data=form)).read()
     assert (await profile_hub.api("GET", ""))[0] == 200
     # what JupyterHub says from the second counted failure on; at the fifth it ends two seconds later
-    log = profile_hub.log()[begun:]
+    log = profile_hub.log[begun:]
     assert "Traceback" not in log
     assert "consecutive spawn" not in log
     async with profile_hub.http.get(
         f"{profile_hub.url}/hub/metrics",
-        headers={"Authorization": "token profile-hub-test-token-0123456789"},
+        headers={"Authorization": f"token {TOKEN}"},
     ) as answer:
         metrics = await answer.text()
     if HUB_6:
@@ -69,14 +70,14 @@ async def test_hub_lives_and_logs_no_traceback_when_many_starts_are_refused(
 @pytest.mark.parametrize("body", ["[1]", "-1", '"small"', "true"])
 async def test_hub_lives_when_options_are_no_object(profile_hub: ProfileHub, body: str) -> None:
     """JupyterHub 5 takes any JSON as options, and an error of which five stop it."""
-    begun = len(profile_hub.log())
+    begun = len(profile_hub.log)
     text = body if not HUB_6 else f'{{"user_options": {body}}}'
     headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
     url = f"{profile_hub.url}/hub/api/users/eve/server"
     for _ in range(5):
         async with profile_hub.http.post(url, data=text, headers=headers) as answer:
             assert answer.status == 400, await answer.text()
-    log = profile_hub.log()[begun:]
+    log = profile_hub.log[begun:]
     assert "Traceback" not in log
     assert "consecutive spawn" not in log
 
@@ -87,7 +88,7 @@ async def test_malformed_options_are_counted_as_refusals_when_no_start_has_begun
     async def refused() -> float:
         async with profile_hub.http.get(
             f"{profile_hub.url}/hub/metrics",
-            headers={"Authorization": "token profile-hub-test-token-0123456789"},
+            headers={"Authorization": f"token {TOKEN}"},
         ) as answer:
             lines = (await answer.text()).splitlines()
         wanted = 'af_refusals_total{reason="invalid-options",what="start"}'
@@ -159,7 +160,7 @@ async def test_pages_carry_the_facility_when_shown(profile_hub: ProfileHub, path
 
 
 async def test_lab_description_is_refused_when_no_server_asks(profile_hub: ProfileHub) -> None:
-    assert "extra_handlers" not in profile_hub.log()
+    assert "extra_handlers" not in profile_hub.log
     assert (await profile_hub.api("GET", "/af/lab", token=""))[0] in {401, 403}
     assert (await profile_hub.api("GET", "/af/lab"))[0] == 403
     wanted = {"scopes": ["custom:af:token!user", "access:servers!server=eve/"], "note": "Server at"}
@@ -194,5 +195,5 @@ async def test_server_is_stopped_when_its_lifetime_is_over(profile_hub: ProfileH
     assert start_mark(pid) is None
     assert not Path(given["BEARER_TOKEN_FILE"]).parent.exists()
     assert "alice ends by itself: the longest time of its profile, 5 s, was over" in (
-        profile_hub.log()
+        profile_hub.log
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from testbed.hub_config import TOKEN
 from testbed.profile_hub import ProfileHub, environment_of, running_hub
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ async def idle_until_it_ends(hub: ProfileHub, user: str, token: str) -> float:
 
 async def metric(hub: ProfileHub, why: str) -> float:
     """Return how many servers have ended."""
-    headers = {"Authorization": "token profile-hub-test-token-0123456789"}
+    headers = {"Authorization": f"token {TOKEN}"}
     async with hub.http.get(f"{hub.url}/hub/metrics", headers=headers) as answer:
         text = await answer.text()
     (line,) = (
@@ -96,7 +97,7 @@ async def test_silent_server_ends_by_jupyterhubs_account_when_nobody_uses_it(
     begun = time.time()
     at = await stopped(hub, "alice")
     assert LIMIT - 3 < at - begun < LIMIT + 8
-    assert "alice ends by itself: no activity for 4 s" in hub.log()
+    assert "alice ends by itself: no activity for 4 s" in hub.log
     written = (hub.root / "audit.log").read_text().splitlines()
     event = json.loads(written[-1].removeprefix("audit: server-ended "))
     assert event == {
@@ -162,7 +163,7 @@ async def test_report_is_refused_when_it_is_not_a_servers_own(hub: ProfileHub) -
     other = await begin(hub, "bob", "long")
     _, made, _ = await hub.api("POST", "/users/alice/tokens", {"note": "mine"})
     assert (await report(hub, made["token"]))[0] == 403
-    assert (await report(hub, "profile-hub-test-token-0123456789"))[0] == 403
+    assert (await report(hub, TOKEN))[0] == 403
     assert (await report(hub, ""))[0] in {401, 403}
     # a server speaks for itself only
     state = (await hub.ready("alice"))["state"]

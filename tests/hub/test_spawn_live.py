@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from af_hub.spawner.policy.reasons import Reason
+from testbed.hub_config import TOKEN
 from testbed.pace import slowness
-from testbed.profile_hub import TOKEN, running_hub
+from testbed.profile_hub import running_hub
 from testbed.spawn_stream import address, events
 
 if TYPE_CHECKING:

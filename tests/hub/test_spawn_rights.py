@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from testbed.profile_hub import STRANGER, TOKEN, running_hub
+from testbed.hub_config import TOKEN
+from testbed.profile_hub import STRANGER, running_hub
 from testbed.spawn_stream import address, events
 
 if TYPE_CHECKING:

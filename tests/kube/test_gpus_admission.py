@@ -57,14 +57,14 @@ async def test_exactly_as_many_start_as_there_are_devices_when_all_ask_at_once(
     users = [f"u{number}" for number in range(MANY)]
     await hub.add_users(users, "/cms")
     answers = await ask_all(hub, users)
-    assert {status for status, _ in answers} <= {201, 202, 409}, hub.log()[-3000:]
+    assert {status for status, _ in answers} <= {201, 202, 409}, hub.log[-3000:]
     ready = await hub.settled()
     assert len(await hub.pods()) == GPUS
     assert list(ready.values()) == [True] * GPUS
     refusals = await hub.refusals()
     assert refusals["gpu-busy"] == MANY - GPUS
     assert set(refusals) == {"gpu-busy", "success"}, refusals
-    assert "Traceback" not in hub.log()
+    assert "Traceback" not in hub.log
     # the devices of a stopped one go to the next
     gone = next(iter(ready))
     await hub.api("DELETE", f"/users/{gone}/server")

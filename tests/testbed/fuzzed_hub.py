@@ -23,7 +23,7 @@ from af_hub.facility.placement import Toleration
 from af_hub.facility.volumes import Volume
 from af_hub.spawner.policy.plan import Plan
 from testbed import option_fuzz as fuzz
-from testbed.profile_hub import TOKEN
+from testbed.hub_config import TOKEN
 
 if TYPE_CHECKING:
     import aiohttp

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,8 +18,11 @@ from jupyterhub import __version__
 from kubernetes_asyncio import client, config
 
 from bench.kube_says_running import addresses, status
+from testbed.hub_config import TOKEN, write_config
+from testbed.hub_process import HubProcess
 from testbed.iam import free_ports
-from testbed.profile_hub import TOKEN, ProfileHub
+from testbed.kube_labs import lab_lines
+from testbed.profile_hub import ProfileHub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -29,54 +30,19 @@ if TYPE_CHECKING:
 
     from testbed.kube.cluster import Cluster
 
-_CONFIG = """
-from jupyterhub.auth import DummyAuthenticator
-from jupyterhub.proxy import Proxy
-from af_hub.spawner.kube.spawner import KubeSpawner
-from af_hub.spawner.starts import STARTS
+_ROUTES = """
+from af_hub.spawner.starts.handlers import STARTS as routes
+"""
 
-stub = {stub!r}
-
-class NoProxy(Proxy):
-    should_start = False
-    async def add_route(self, routespec, target, data): pass
-    async def delete_route(self, routespec): pass
-    async def get_all_routes(self): return {{}}
-
-class Spawner(KubeSpawner):
-    def _get_pod_url(self, pod): return stub
-
-class Anybody(DummyAuthenticator):
-    def get_handlers(self, app):
-        return [*super().get_handlers(app), *STARTS]
-
-c.JupyterHub.authenticator_class = Anybody
-c.DummyAuthenticator.allow_all = True
-c.JupyterHub.spawner_class = Spawner
-c.JupyterHub.proxy_class = NoProxy
-c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
-c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
-c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
-c.JupyterHub.cleanup_servers = False
+_MORE = """
 c.JupyterHub.concurrent_spawn_limit = 0
-c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
-scopes = ["admin:users", "admin:servers", "admin:groups", "read:metrics", "access:servers"]
-c.JupyterHub.load_roles = [{{"name": "tester", "services": ["tester"], "scopes": scopes}}]
 c.Spawner.consecutive_failure_limit = 5
 c.Spawner.poll_interval = 2
-c.KubeSpawner.namespace = {namespace!r}
-c.KubeSpawner.image = {image!r}
-c.KubeSpawner.image_pull_policy = "Never"
-c.KubeSpawner.cmd = ["wait"]
-c.KubeSpawner.reserved_cpu = 0.01
-c.KubeSpawner.reserved_memory = 0.01
-c.KubeSpawner.delete_grace_period = 0
 c.KubeSpawner.profiles = [
-    {{"name": "small", "title": "Small", "cpu": 1, "ram": "128M"}},
-    {{"name": "gpu", "title": "GPU", "cpu": 1, "ram": "128M", "gpu": {{"counts": [1, 2, 4]}},
-      "allowed_groups": ["/**"]}},
+    {"name": "small", "title": "Small", "cpu": 1, "ram": "128M"},
+    {"name": "gpu", "title": "GPU", "cpu": 1, "ram": "128M", "gpu": {"counts": [1, 2, 4]},
+      "allowed_groups": ["/**"]},
 ]
-{more}
 """
 
 
@@ -86,30 +52,9 @@ class KubeHub(ProfileHub):
     kube: Cluster
     namespace: str
 
-    async def start(self) -> None:
-        """Start the hub and wait until it answers."""
-        with (self.root / "hub.log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "jupyterhub", "--config", str(self.root / "config.py")),
-                cwd=self.root,
-                env={**os.environ, "KUBECONFIG": str(self.kube.kubeconfig)},
-                stdout=log,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-        async with asyncio.timeout(60):
-            while True:
-                assert self.process.returncode is None, self.log()
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with self.http.get(f"{self.url}/hub/api") as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.1)
-
     async def kill(self) -> None:
-        """Kill the hub as a crash would."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+        """Kill it as a crash would."""
+        await asyncio.to_thread(self.process.kill)
 
     async def add_users(self, names: Iterable[str], group: str) -> None:
         """Make users, all of one group."""
@@ -269,22 +214,17 @@ async def running_kube_hub(
     more
         Lines at the end of its configuration.
     """
-    # a namespace takes no pods until its account is there
-    account = ("serviceaccount", "default", "--namespace", namespace)
-    await asyncio.to_thread(kube.until, lambda: kube.get(*account), "the account of the pods")
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     timeout = aiohttp.ClientTimeout(total=120)
     connector = aiohttp.TCPConnector(limit=0)
     async with _stub() as stub, aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-        values = {"root": str(root), "url": url, "token": TOKEN, "stub": stub, "more": more}
-        image = kube.image("probe")
-        text = _CONFIG.format(namespace=namespace, image=image, **values)
-        (root / "config.py").write_text(text)
-        hub = KubeHub(root, url, http)
+        lines = lab_lines(kube, namespace, stub) + _MORE
+        write_config(root, url, _ROUTES, f"{lines}\n{more}\n")
+        variables = {**os.environ, "KUBECONFIG": str(kube.kubeconfig)}
+        hub = KubeHub(HubProcess(root, url, variables), http)
         hub.kube, hub.namespace = kube, namespace
         try:
             await hub.start()
             yield hub
         finally:
-            if hub.process is not None and hub.process.returncode is None:
-                await hub.kill()
+            await hub.kill()

@@ -1,7 +1,4 @@
-"""The hub of `testbed.page_hub` with Labs in pods of the test cluster, whose devices are counted.
-
-The pods are real; what runs in them waits, and a small server on this machine answers in its place.
-"""
+"""The hub of `testbed.page_hub` with Labs in pods of the test cluster, whose devices are counted."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.kube_labs import lab_lines
 from testbed.page_hub import FACILITY, GPUS, PageHub, prepare
 from testbed.small_server import Answer
 
@@ -28,20 +26,8 @@ _KUBERNETES = """
 kubernetes: {lab_image: "registry.example.org/lab:1", home: null, hub_url: "http://127.0.0.1:1"}
 """
 
-_PODS = """
-from af_hub.spawner.kube.spawner import KubeSpawner
-
-class Spawner(KubeSpawner):
-    def _get_pod_url(self, pod): return {stub!r}
-
-c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
-c.KubeSpawner.namespace = {namespace!r}
-c.KubeSpawner.image = {image!r}
-c.KubeSpawner.image_pull_policy = "Never"
-c.KubeSpawner.cmd = ["wait"]
-c.KubeSpawner.reserved_cpu = 0.01
-c.KubeSpawner.reserved_memory = 0.01
-c.KubeSpawner.delete_grace_period = 0
+_MORE = """
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 c.KubeSpawner.gpu_queue = True
 """
 
@@ -80,11 +66,8 @@ def kube_page_hub(
     kube: Cluster, kube_namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PageHub]:
     """Give a hub whose Labs are pods, on which nothing runs."""
-    # a namespace takes no pods until its account is there
-    account = ("serviceaccount", "default", "--namespace", kube_namespace)
-    kube.until(lambda: kube.get(*account), "the account of the pods")
     with _stub() as stub, _devices(kube):
-        lines = _PODS.format(stub=stub, namespace=kube_namespace, image=kube.image("probe"))
+        lines = lab_lines(kube, kube_namespace, stub) + _MORE
         hub = prepare(
             tmp_path_factory.mktemp("kube-page-hub"),
             facility=_ROOMY + _KUBERNETES,

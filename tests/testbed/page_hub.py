@@ -7,23 +7,21 @@ program that answers as a Lab does.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from af_hub.embedded.proxy import proxy_folder
 from testbed import small_server
+from testbed.hub_config import TOKEN, facility_lines, write_config
+from testbed.hub_process import PATIENCE, HubProcess
 from testbed.iam import free_ports
 from testbed.require import require
 
@@ -31,9 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-TOKEN = "page-hub-test-token-0123456789ab"
 GPUS = 8
-PATIENCE = 60.0
 
 GROUPS = {
     "/cms": ["alice", "bob", "dora"],
@@ -97,43 +93,6 @@ limits:
   - {per: total, servers: 100}
 """
 
-_CONFIG = """
-import af_hub
-from jupyterhub.auth import DummyAuthenticator
-from jupyterhub.proxy import Proxy
-
-class NoProxy(Proxy):
-    '''The tests talk to the hub's own port.'''
-    should_start = False
-    async def add_route(self, routespec, target, data): pass
-    async def delete_route(self, routespec): pass
-    async def get_all_routes(self): return {{}}
-
-af_hub.configure(c, {root!r} + "/facility.yaml", spawner={kind!r})
-routes = c.IAMAuthenticator.extra_routes
-del c.IAMAuthenticator
-{spawner}
-
-class Anybody(DummyAuthenticator):
-    def get_handlers(self, app):
-        return [*super().get_handlers(app), *routes]
-
-c.JupyterHub.spawner_class = Spawner
-c.JupyterHub.authenticator_class = Anybody
-c.Anybody.allow_all = True
-c.Anybody.admin_users = {{"dora"}}
-c.JupyterHub.proxy_class = NoProxy
-c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
-c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
-c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
-c.JupyterHub.cleanup_servers = False
-c.JupyterHub.load_groups = {{name: {{"users": users}} for name, users in {groups!r}.items()}}
-c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
-scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics"]
-c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
-{more}
-"""
-
 _LARGE_MACHINE = """
 from af_hub.spawner.local.spawner import LocalSpawner
 from af_hub.spawner.local.resources import GpuDevice, Machine
@@ -148,12 +107,17 @@ class Spawner(LocalSpawner):
     machine = LargeMachine()
     def make_preexec_fn(self, name): return None  # this machine has not so many cores
 
+c.JupyterHub.spawner_class = Spawner
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = ""
 c.LocalSpawner.runtime_root = {root!r} + "/runtime"
 if {cmd!r}:
     c.LocalSpawner.cmd = {cmd!r}
 c.LocalSpawner.term_timeout = 1
+"""
+
+_GROUPS = """
+c.JupyterHub.load_groups = {groups!r}
 """
 
 _PROXY = """
@@ -166,52 +130,8 @@ c.Spawner.poll_interval = 1
 """
 
 
-@dataclass
-class PageHub:
-    """A running hub.
-
-    Parameters
-    ----------
-    root
-        Its folder.
-    url
-        Its address, without a slash at the end.
-    environment
-        Further variables of its environment.
-    """
-
-    root: Path
-    url: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        with (self.root / "hub.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "--config", str(self.root / "config.py")],
-                cwd=self.root,
-                env={**os.environ, "AF_INSTANCE": "page-hub-test", **self.environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            assert self.process.poll() is None, self.log()
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/hub/api"):
-                return
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        """Stop it; servers live on."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
-
-    def log(self) -> str:
-        """Return what it has logged."""
-        return (self.root / "hub.log").read_text()
+class PageHub(HubProcess):
+    """A running hub."""
 
     def api(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Ask the hub's API as a service; return status and JSON."""
@@ -253,7 +173,7 @@ class PageHub:
             server: dict[str, Any] = model["servers"].get("")
             if condition(server):
                 return server
-            assert time.monotonic() < deadline, self.log()
+            assert time.monotonic() < deadline, self.log
             time.sleep(0.1)
 
     def release(self) -> None:
@@ -311,8 +231,8 @@ def prepare(
     groups
         Members of the groups; None: `GROUPS`.
     spawner
-        Kind of the spawner and lines of configuration that make the class ``Spawner``; None: Labs
-        of this machine, as if it were a large one.
+        Kind of the spawner and further lines of configuration; None: Labs of this machine, as if it
+        were a large one.
     labs
         Start JupyterLab behind a real proxy, in place of a program that answers as a Lab does; only
         where `spawner` is None.
@@ -321,14 +241,9 @@ def prepare(
     """
     public, hub_port, api_port = free_ports(3)
     url = f"http://127.0.0.1:{public}"
-    (root / "facility.yaml").write_text(facility)
-    values = {
-        "root": str(root),
-        "url": url,
-        "token": TOKEN,
-        "groups": GROUPS if groups is None else groups,
-    }
-    more, cmd = "", small_server.COMMAND
+    members = GROUPS if groups is None else groups
+    more = _GROUPS.format(groups={name: {"users": users} for name, users in members.items()})
+    cmd = small_server.COMMAND
     if labs:
         require(
             "proxy", proxy_folder().exists(), "configurable-http-proxy is not set up: make setup"
@@ -336,8 +251,9 @@ def prepare(
         program = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
         command = [shutil.which("node") or "node", str(proxy_folder() / program)]
         ports = {"hub_port": hub_port, "api_port": api_port}
-        more, cmd = _PROXY.format(command=command, root=str(root), **ports), []
+        more, cmd = more + _PROXY.format(command=command, root=str(root), **ports), []
     large = _LARGE_MACHINE.format(root=str(root), gpus=GPUS, cmd=cmd)
     kind, lines = spawner or ("af-local", large)
-    (root / "config.py").write_text(_CONFIG.format(**values, kind=kind, spawner=lines, more=more))
-    return PageHub(root, url, environment or {})
+    write_config(root, url, facility_lines(root, facility, kind), lines + more)
+    variables = {**os.environ, "AF_INSTANCE": "page-hub-test", **(environment or {})}
+    return PageHub(root, url, variables)

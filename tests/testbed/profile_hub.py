@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +14,12 @@ import jupyterhub
 import pytest_asyncio
 
 from testbed import small_server
+from testbed.hub_config import TOKEN, facility_lines, write_config
+from testbed.hub_process import HubProcess
+from testbed.iam import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-TOKEN = "profile-hub-test-token-0123456789"
-"""API token of the service that the tests are."""
 
 STRANGER = "profile-hub-stranger-0123456789ab"
 """API token of a service without any right."""
@@ -56,42 +53,10 @@ storage:
   - {name: demo, title: Demo, url: "https://s/store", audience: storage}
 """
 
-_CONFIG = """
-import af_hub
-from jupyterhub.auth import DummyAuthenticator
-from jupyterhub.proxy import Proxy
-
-class NoProxy(Proxy):
-    '''The tests talk to the hub's own port.'''
-    should_start = False
-    async def add_route(self, routespec, target, data): pass
-    async def delete_route(self, routespec): pass
-    async def get_all_routes(self): return {{}}
-
-af_hub.configure(c, {root!r} + "/facility.yaml", spawner="af-local")
-routes = c.IAMAuthenticator.extra_routes
-del c.IAMAuthenticator
-
-class Anybody(DummyAuthenticator):
-    def get_handlers(self, app):
-        return [*super().get_handlers(app), *routes]
-
-c.JupyterHub.authenticator_class = Anybody
-c.Anybody.allow_all = True
-c.Anybody.admin_users = {{"dora"}}
-c.JupyterHub.proxy_class = NoProxy
-c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = {url!r}
-c.JupyterHub.db_url = "sqlite:///" + {root!r} + "/hub.sqlite"
-c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
-c.JupyterHub.cleanup_servers = False
+_MORE = """
 groups = {{"/cms/uscms": "alice", "/cms": "bob", "/none": "zoe"}}
 c.JupyterHub.load_groups = {{name: {{"users": [user]}} for name, user in groups.items()}}
-c.JupyterHub.services = [
-    {{"name": "tester", "api_token": {token!r}}},
-    {{"name": "stranger", "api_token": {stranger!r}}},
-]
-scopes = ["admin:users", "admin:servers", "groups", "tokens", "read:metrics", "admin-ui"]
-c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
+c.JupyterHub.services.append({{"name": "stranger", "api_token": {stranger!r}}})
 c.LocalSpawner.home_root = {root!r} + "/users"
 c.LocalSpawner.examples_dir = {root!r} + "/examples"
 c.LocalSpawner.runtime_root = {root!r} + "/runtime"
@@ -99,7 +64,6 @@ c.Spawner.consecutive_failure_limit = 5
 c.Spawner.poll_interval = 1
 if {cmd!r}:
     c.LocalSpawner.cmd = {cmd!r}
-{more}
 """
 
 
@@ -109,48 +73,37 @@ class ProfileHub:
 
     Parameters
     ----------
-    root
-        Its folder.
-    url
-        Its address, without a slash at the end.
+    process
+        Its process.
     http
         A client without cookies.
     """
 
-    root: Path
-    url: str
+    process: HubProcess
     http: aiohttp.ClientSession
-    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def root(self) -> Path:
+        """Its folder."""
+        return self.process.root
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return self.process.url
+
+    @property
+    def log(self) -> str:
+        """Everything that it has logged."""
+        return self.process.log
 
     async def start(self) -> None:
-        """Start the hub and wait until it answers."""
-        with (self.root / "hub.log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "jupyterhub", "--config", str(self.root / "config.py")),
-                cwd=self.root,
-                env={**os.environ, "AF_INSTANCE": "profile-hub-test"},
-                stdout=log,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-        async with asyncio.timeout(60):
-            while True:
-                assert self.process.returncode is None, self.log()
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with self.http.get(f"{self.url}/hub/api") as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.1)
+        """Start it and wait until it answers."""
+        await asyncio.to_thread(self.process.start)
 
     async def stop(self) -> None:
-        """Stop the hub; its Labs live on."""
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(30):
-                await self.process.wait()
-
-    def log(self) -> str:
-        """Return what the hub has logged."""
-        return (self.root / "hub.log").read_text()
+        """Stop it; its Labs live on."""
+        await asyncio.to_thread(self.process.stop)
 
     async def api(
         self, method: str, path: str, body: Any = None, *, token: str = TOKEN
@@ -175,7 +128,7 @@ class ProfileHub:
             while True:
                 _, model, _ = await self.api("GET", f"/users/{user}")
                 server = model["servers"].get("")
-                assert server is not None, self.log()
+                assert server is not None, self.log
                 if server["ready"]:
                     return dict(server)
                 await asyncio.sleep(0.1)
@@ -238,18 +191,15 @@ async def running_hub(
     more
         Lines at the end of the hub's configuration.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     cmd = None if labs else small_server.COMMAND
-    (root / "facility.yaml").write_text(facility)
-    values = {"root": str(root), "url": url, "cmd": cmd, "more": more}
-    values |= {"token": TOKEN, "stranger": STRANGER}
-    (root / "config.py").write_text(_CONFIG.format(**values))
+    lines = _MORE.format(root=str(root), cmd=cmd, stranger=STRANGER)
+    write_config(root, url, facility_lines(root, facility, "af-local"), f"{lines}\n{more}\n")
     (root / "examples").mkdir()
     (root / "examples" / "first.ipynb").write_text("{}")
     async with aiohttp.ClientSession() as http:
-        hub = ProfileHub(root, url, http)
+        variables = {**os.environ, "AF_INSTANCE": "profile-hub-test"}
+        hub = ProfileHub(HubProcess(root, url, variables), http)
         try:
             await hub.start()
             await hub.api("POST", "/users", {"usernames": ["eve"]})

@@ -19,7 +19,7 @@ from af_hub.embedded.iam.mint import Mint, Order
 from af_hub.embedded.iam.records import Code, RefreshToken, fingerprint
 
 if TYPE_CHECKING:
-    from af_hub.embedded.iam.device import DeviceBook
+    from af_hub.embedded.iam.device_book import DeviceBook
     from af_hub.embedded.iam.keys import Signer
     from af_hub.embedded.iam.people import Person
     from af_hub.embedded.iam.store import Store

@@ -11,7 +11,8 @@ from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestErro
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from af_hub.embedded.iam.device import DeviceBook, DeviceEndpoint, DeviceGrant
+from af_hub.embedded.iam.device import DeviceEndpoint, DeviceGrant
+from af_hub.embedded.iam.device_book import DeviceBook
 from af_hub.embedded.iam.grants import (
     CLIENT_AUTH,
     CodeGrant,

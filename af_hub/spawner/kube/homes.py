@@ -40,13 +40,18 @@ class OwnHomes(LoggingConfigurable):
     """The claim that is named after the login, so that the user's name does not matter; None if that
     is not known."""
 
-    async def name_home(self) -> None:
-        """Choose the home volume's name, unless the user has one or the administrator chose."""
+    def name_home(self, login: Mapping[str, Any] | None) -> None:
+        """Choose the home volume's name, unless the user has one or the administrator chose.
+
+        Parameters
+        ----------
+        login
+            ``iss`` and ``sub`` of the user's login; None: not known.
+        """
         template = self.pvc_name_template
         if self._pvc_exists or template != self._default_pvc_name_template():
             return
         slug = self._expand_user_properties("{username}")
-        login = await self.user.get_auth_state()
         self.pvc_name = pod.claim_name(self.user.name, slug, login)
         known = self.pvc_name != pod.claim_name(self.user.name, slug, None)
         self._of_login = self.pvc_name if known else None

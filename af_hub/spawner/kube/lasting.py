@@ -19,7 +19,7 @@ from af_hub.spawner.kube.api_server import (
 )
 from af_hub.spawner.kube.follow import FAILURES, REFUSED_AT_MOST, is_away
 from af_hub.spawner.kube.homes import OwnHomes, is_of
-from af_hub.spawner.paced import PacedSpawner
+from af_hub.spawner.starts.spawner import PacedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

@@ -8,11 +8,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy.orm import object_session
 from traitlets import Float, Unicode
 
 from af_hub.errors import Refusal
-from af_hub.spawner.ending import EndingSpawner
+from af_hub.spawner.ends.spawner import EndingSpawner
 from af_hub.spawner.kube import pod
 from af_hub.spawner.kube.fitting import Fitting
 from af_hub.spawner.kube.gpus.kinds import places_of
@@ -140,22 +139,22 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
             With the policy's reason, or if the cluster does not answer, does not admit the pod or
             ends it.
         """
-        groups = await self.groups()
+        # once: it is decrypted each time
+        auth_state = await self.user.get_auth_state()
+        groups = self.groups_in(auth_state)
         plan = await self.decide(groups)
         # nothing waits from the decision to what is written down, nor from there to the reservation
-        self.book.entries[self.key] = Reservation.of(plan, self.user.name)
+        self.book.write(self.key, Reservation.of(plan, self.user.name))
         mark = secrets.token_hex(16)
         try:
             await self.admit(plan, mark)
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
         await self.tell_plan(plan)
-        await self.name_home()
+        self.name_home(auth_state)
         self.record = self._apply(plan, groups, mark)
         # a hub that is killed from here on finds the pod again
-        self.orm_spawner.state = self.get_state()
-        if (session := object_session(self.orm_spawner)) is not None:
-            session.commit()
+        self.save_state()
         try:
             return str(await super().start())
         except Refusal as refusal:

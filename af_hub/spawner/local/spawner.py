@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import default
 
-from af_hub.spawner.ending import EndingSpawner
+from af_hub.spawner.ends.spawner import EndingSpawner
 from af_hub.spawner.lab_environment import LabFacts, device_variables, lab_variables
 from af_hub.spawner.local.folders import copy_examples
 from af_hub.spawner.local.places import Places
 from af_hub.spawner.local.processes import kill_marked, start_mark
 from af_hub.spawner.local.resources import KnownMachine
-from af_hub.spawner.paced import PacedSpawner
 from af_hub.spawner.policy.plan import NVIDIA
 from af_hub.spawner.policy.reservations import Book
 from af_hub.spawner.policy.site import Holder
 from af_hub.spawner.record import Record
+from af_hub.spawner.starts.spawner import PacedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from af_hub.spawner.farewells import Ended
+    from af_hub.spawner.ends.farewells import Ended
 
 Kind = Literal["fixed", "segments", "list", "range"]
 """How a choice looks: not at all, as buttons, as a list, as a slider."""

@@ -41,8 +41,7 @@ def check_servers(offer: Offer, usage: Usage) -> None:
                 "are taken. Try again later."
             )
             raise Refusal(Reason.GROUP_LIMIT, message, status=409)
-    total = _count(usage.select(profile=offer.name))
-    if limits.total is not None and total >= limits.total:
+    if limits.total is not None and _count(usage.select(profile=offer.name)) >= limits.total:
         message = f"All {limits.total} servers of “{title}” are taken. Try again later."
         raise Refusal(Reason.TOTAL_LIMIT, message, status=409)
 
@@ -125,4 +124,4 @@ def _exceeded(what: str, reason: Reason, group: str, amounts: tuple[int, int, in
 
 
 def _count(running: Iterable[Running]) -> int:
-    return sum(1 for _ in running)
+    return sum(each.servers for each in running)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from af_hub.spawner.policy.plan import NVIDIA
 from af_hub.spawner.policy.site import GpuModel, Running, Site, Usage
+from af_hub.spawner.policy.totals import Totals
 
 if TYPE_CHECKING:
     from af_hub.spawner.local.resources import GpuDevice, Machine
@@ -97,11 +98,13 @@ class Book:
     Parameters
     ----------
     entries
-        Server's key to what it holds.
+        Server's key to what it holds; changed by `write` and `release` only.
     """
 
     entries: dict[str, Reservation] = field(default_factory=dict)
-    _written: dict[str, tuple[Reservation, Running]] = field(default_factory=dict, init=False)
+    version: int = field(default=0, init=False)
+    """Grows with each change."""
+    _totals: Totals = field(default_factory=Totals, init=False)
 
     def site(self, machine: Machine, *, without: str = "") -> Site:
         """Describe what is there and what is free, not counting what one server holds."""
@@ -121,17 +124,25 @@ class Book:
         user
             Name of the user who asks.
         without
-            Key of a server to leave out.
+            Key of a server of this user to leave out.
         """
-        running = (self._running(*item) for item in self.entries.items() if item[0] != without)
-        return Usage(tuple(running), user)
+        mine = (each for each in self._totals.of(user) if each.key != without)
+        return Usage((*mine, *self._totals.besides(user)), user)
 
-    def _running(self, key: str, entry: Reservation) -> Running:
-        """Write an entry as the policy counts it, once: thousands are asked for at each start."""
-        written = self._written.get(key)
-        if written is None or written[0] is not entry:
-            written = self._written[key] = entry, entry.running(key)
-        return written[1]
+    def running(self) -> tuple[Running, ...]:
+        """List all servers, one by one."""
+        return tuple(self._totals.each())
+
+    def holds(self, user: str) -> bool:
+        """Tell whether a server of the user runs or starts."""
+        return bool(self._totals.of(user))
+
+    def write(self, key: str, entry: Reservation) -> None:
+        """Write down what a server holds; what it held before is given back."""
+        self.release(key)
+        self.entries[key] = entry
+        self._totals.add(entry.running(key))
+        self.version += 1
 
     def reserve(self, key: str, machine: Machine, plan: Plan, user: str) -> Reservation:
         """Write down what a server gets: the least used cores, and free devices.
@@ -164,13 +175,15 @@ class Book:
         entry = Reservation.of(
             plan, user, cores=tuple(sorted(chosen)), gpus=tuple(free[: plan.gpu])
         )
-        self.entries[key] = entry
+        self.write(key, entry)
         return entry
 
     def release(self, key: str) -> None:
         """Give back what a server holds; nothing happens if it holds nothing."""
-        self.entries.pop(key, None)
-        self._written.pop(key, None)
+        entry = self.entries.pop(key, None)
+        if entry is not None:
+            self._totals.remove(entry.running(key))
+            self.version += 1
 
     def _taken_gpus(self, without: str) -> set[str]:
         return {gpu for key, entry in self.entries.items() if key != without for gpu in entry.gpus}

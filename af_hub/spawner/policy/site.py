@@ -97,14 +97,14 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that runs or starts, and what it holds.
+    """A server that runs or starts, or several of others, and what they hold.
 
     Parameters
     ----------
     key
-        ``user/server name``.
+        ``user/server name``; empty if there are several.
     user
-        Name of the user.
+        Name of the user; empty if there are several.
     groups
         Groups of the user for which it counts: those that the catalogue named at its start.
     profile
@@ -112,9 +112,11 @@ class Running:
     cpu, ram, gpu
         Cores, bytes of memory and number of devices.
     gpu_product
-        Model of the devices; None: any.
+        Model of the devices; None: any. Means nothing if there are several servers.
     gpu_resource
-        Kubernetes resource name of the devices.
+        Kubernetes resource name of the devices. Means nothing if there are several servers.
+    servers
+        How many they are.
     """
 
     key: str
@@ -126,10 +128,11 @@ class Running:
     gpu: int = 0
     gpu_product: str | None = None
     gpu_resource: str = NVIDIA
+    servers: int = 1
 
     def amount(self, what: str) -> int:
         """Return how much it holds of ``servers``, ``gpus``, ``cpu`` or ``ram``."""
-        return {"servers": 1, "gpus": self.gpu, "cpu": self.cpu, "ram": self.ram}[what]
+        return {"servers": self.servers, "gpus": self.gpu, "cpu": self.cpu, "ram": self.ram}[what]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class Usage:
     Parameters
     ----------
     running
-        The servers of everybody.
+        The servers of everybody; those of others may be summed up by profile and groups.
     user
         Name of the user who asks.
     """

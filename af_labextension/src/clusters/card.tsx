@@ -4,24 +4,11 @@ import * as React from 'react';
 import { formatDuration } from '../format';
 import { useNow } from '../hooks';
 import { dashboardIcon, insertIcon, logsIcon, scaleIcon } from '../icons';
+import type { ICardActions } from './actions';
 import { Facts, Sentences, Times } from './facts';
 import { Dashboards, ScaleForm } from './sections';
-import type { ICluster, IDashboard, IQuota, Scale } from './types';
+import type { ICluster, IQuota } from './types';
 import { fullName } from './words';
-
-/** What a card can ask for. Promises end when the server has answered; they never reject. */
-export interface ICardActions {
-  scale(cluster: ICluster, scale: Scale): Promise<void>;
-  dashboards(cluster: ICluster): Promise<readonly IDashboard[]>;
-  openDashboard(cluster: ICluster, title: string): void;
-  openLogs(cluster: ICluster): void;
-  insert(cluster: ICluster): Promise<void>;
-  shutdown(cluster: ICluster): Promise<void>;
-  /** Take a cluster that failed off the list. */
-  dismiss(cluster: ICluster): Promise<void>;
-  /** Ask again for a cluster that could not be made. */
-  again(cluster: ICluster): Promise<void>;
-}
 
 /** One cluster. */
 export function ClusterCard(props: {

@@ -8,7 +8,7 @@ import { HookedRenderer } from '../dialogs';
 import type { CodeInserter } from '../notebook';
 import { attempt } from '../notify';
 import type { IServer } from '../tokens';
-import type { ICardActions } from './card';
+import type { ICardActions } from './actions';
 import { DashboardPane } from './dashboard';
 import { askForCluster } from './dialog';
 import { Feed } from './feed';

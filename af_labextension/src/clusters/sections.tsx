@@ -3,7 +3,7 @@
 import * as React from 'react';
 
 import { count } from '../format';
-import type { ICardActions } from './card';
+import type { ICardActions } from './actions';
 import { checkScale, scaleForm } from './form';
 import { mostOf, perWorker, shortage } from './quota';
 import { ScaleFields } from './scale';

@@ -5,7 +5,8 @@ import * as React from 'react';
 
 import { useModel } from '../hooks';
 import { daskIcon } from '../icons';
-import { ClusterCard, ICardActions } from './card';
+import type { ICardActions } from './actions';
+import { ClusterCard } from './card';
 import type { Feed } from './feed';
 import type { ClustersModel } from './model';
 import { QuotaSummary } from './quotas';

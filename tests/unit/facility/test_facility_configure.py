@@ -11,6 +11,7 @@ import af_hub
 from af_hub.errors import ConfigError
 from af_hub.facility.load import parse
 from af_hub.facility.view import HubAddresses, Person, Server, lab_view
+from af_hub.facility.warnings import warnings_of
 
 TEXT = """
 about: {name: Ours, notice: "Down {user.__class__} <b>"}
@@ -115,7 +116,7 @@ def test_labs_trust_what_their_image_trusts_when_no_config_map_is_named(
     facility = af_hub.configure(c, facility_file, spawner="af-kube")
     assert "SSL_CERT_FILE" not in c.KubeSpawner.lab_environment
     assert c.KubeSpawner.namespace == "labs"
-    assert any("kubernetes.ca_config_map" in warning for warning in facility.warnings())
+    assert any("kubernetes.ca_config_map" in warning for warning in warnings_of(facility))
 
 
 def test_configuration_is_refused_when_pods_are_wanted_and_not_described(

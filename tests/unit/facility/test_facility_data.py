@@ -19,6 +19,7 @@ from af_hub.facility.configure import lab_environment
 from af_hub.facility.load import parse
 from af_hub.facility.rucio import Rucio
 from af_hub.facility.view import HubAddresses, Person, Server, lab_view
+from af_hub.facility.warnings import warnings_of
 
 HERE = Path("/facility/facility.yaml")
 IDENTITY = """
@@ -296,7 +297,7 @@ def test_audience_of_rucio_is_checked_when_it_does_not_exist() -> None:
 def test_warning_is_given_when_something_is_probably_not_meant(
     text: str, warning: str | None
 ) -> None:
-    found = parse(IDENTITY + text, HERE).warnings()
+    found = warnings_of(parse(IDENTITY + text, HERE))
     assert len(found) == (warning is not None)
     assert warning is None or warning in found[0]
 
@@ -311,7 +312,7 @@ def test_warning_is_given_when_something_is_probably_not_meant(
 def test_warning_is_given_when_tokens_are_good_for_too_much(
     old: str, new: str, warning: str
 ) -> None:
-    (found,) = parse(IDENTITY.replace(f'"{old}"', f'"{new}"') + DOORS + XCACHE, HERE).warnings()
+    (found,) = warnings_of(parse(IDENTITY.replace(f'"{old}"', f'"{new}"') + DOORS + XCACHE, HERE))
     assert warning in found
 
 

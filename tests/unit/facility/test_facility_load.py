@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from af_hub.errors import ConfigError
 from af_hub.facility import FacilityConfig, FacilityFileError, default_facility, load
 from af_hub.facility.load import SIZE_LIMIT, parse
+from af_hub.facility.warnings import warnings_of
 
 HERE = Path("/facility/facility.yaml")
 IDENTITY = """
@@ -45,7 +46,7 @@ def test_default_file_is_right_when_written_for_any_machine() -> None:
         facility = parse(default_facility(ports, cores=cores), HERE)
         assert [profile.name for profile in facility.profiles] == ["small", "analysis", "gpu"]
         assert facility.profiles[2].allowed_groups == ("/cms/uscms",)
-        assert facility.warnings() == ()
+        assert warnings_of(facility) == ()
 
 
 def test_paths_count_from_the_file_when_they_are_relative() -> None:

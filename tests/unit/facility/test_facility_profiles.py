@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from af_hub.errors import ConfigError
 from af_hub.facility.load import load
 from af_hub.facility.profiles import Profile
+from af_hub.facility.warnings import warnings_of
 from af_hub.kube_values.section import pods_of
 
 ROOT = Path(__file__).parents[3]
@@ -201,13 +202,13 @@ def test_every_image_that_is_known_beforehand_is_in_the_values_for_the_puller(
 
 def test_check_warns_when_users_may_name_images(tmp_path: Path) -> None:
     own = {"image": {"own": {"patterns": ["x"]}}}
-    found = load(written(tmp_path, own, kubernetes={"lab_image": "lab:1"})).warnings()
+    found = warnings_of(load(written(tmp_path, own, kubernetes={"lab_image": "lab:1"})))
     assert any("profiles[0].image.own" in each and "subdomain" in each for each in found)
 
 
 def test_check_warns_when_a_profile_can_never_be_started(tmp_path: Path) -> None:
     limits = [{"per": "user", "cpu": 1}]
-    found = load(written(tmp_path, {"cpu": {"min": 2, "max": 4}}, limits=limits)).warnings()
+    found = warnings_of(load(written(tmp_path, {"cpu": {"min": 2, "max": 4}}, limits=limits)))
     assert any("limits[0]" in each and "profiles[0]" in each for each in found)
 
 
@@ -222,7 +223,9 @@ def test_check_warns_when_a_profile_can_never_be_started(tmp_path: Path) -> None
 def test_check_warns_when_a_limit_on_idleness_makes_no_sense(
     tmp_path: Path, limits: dict[str, object], words: str
 ) -> None:
-    (found,) = (each for each in load(written(tmp_path, limits)).warnings() if "profiles[" in each)
+    (found,) = (
+        each for each in warnings_of(load(written(tmp_path, limits))) if "profiles[" in each
+    )
     assert words in found
 
 
@@ -235,7 +238,7 @@ def test_documents_example_is_right_and_warns_of_nothing_but_own_images(tmp_path
     assert [profile.name for profile in facility.profiles] == [
         *("small", "analysis", "gpu", "gpu-part", "remote")
     ]
-    named = [each for each in facility.warnings() if "profiles[" in each]
+    named = [each for each in warnings_of(facility) if "profiles[" in each]
     assert [each.partition(":")[0] for each in named] == ["profiles[1].image.own"]
     # every key that there is stands in it
     said = {key for profile in yaml.safe_load(example)["profiles"] for key in profile}

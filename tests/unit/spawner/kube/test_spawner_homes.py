@@ -10,7 +10,6 @@ import kubespawner.slugs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jupyterhub.user import User
 from kubernetes_asyncio.client import ApiException
 from kubespawner.slugs import escape_slug, safe_slug
 
@@ -56,9 +55,6 @@ async def home(
 ) -> str:
     """Start a user's server as far as the home; return the claim, change the state as a hub does."""
 
-    async def auth_state(_user: User) -> dict[str, str] | None:
-        return {"iss": ISSUER, "sub": login} if login else None
-
     async def enough() -> None:
         raise EnoughError
 
@@ -66,13 +62,12 @@ async def home(
         """Watch no pods."""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(User, "get_auth_state", auth_state)
         made = bare(patch, name, events_enabled=False, **traits)
         made.load_state(state)
         made.api = claims
         patch.setattr(made, "_start_watching_pods", nothing)
         patch.setattr(made, "get_pod_manifest", enough)
-        await made.name_home()
+        made.name_home({"iss": ISSUER, "sub": login} if login else None)
         with pytest.raises(EnoughError):
             await made._start()
         made.clear_state()

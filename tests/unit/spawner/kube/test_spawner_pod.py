@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jupyterhub.user import User
 
 from af_hub.facility.placement import Toleration
 from af_hub.facility.profiles import Profile
@@ -294,20 +293,15 @@ async def test_home_is_named_after_the_login_unless_it_has_a_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     login = {"iss": "https://iam/", "sub": "1"}
-
-    async def auth_state(_user: User) -> dict[str, str]:
-        return login
-
-    monkeypatch.setattr(User, "get_auth_state", auth_state)
     async with spawner(monkeypatch) as made:
-        await made.name_home()
+        made.name_home(login)
         assert made.pvc_name == claim_name("alice", "alice", login)
         # a home from before the name followed the login, found again by a restarted hub
         made._pvc_exists, made.pvc_name = True, "home-of-before"
-        await made.name_home()
+        made.name_home(login)
         assert made.pvc_name == "home-of-before"
     async with spawner(monkeypatch, pvc_name_template="claim-{username}") as made:
-        await made.name_home()
+        made.name_home(login)
         assert made.pvc_name == "claim-alice"
 
 
@@ -318,7 +312,7 @@ async def test_names_of_pods_and_volumes_never_collide(monkeypatch: pytest.Monke
     for name in names:
         for server in ("", "b"):
             async with spawner(monkeypatch, name, server) as made:
-                await made.name_home()
+                made.name_home(None)
                 pods.add(made.pod_name)
                 claims.add(made.pvc_name)
                 assert len(made.pod_name) <= 63

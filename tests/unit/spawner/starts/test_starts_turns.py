@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from af_hub.spawner.turns import Turns
+from af_hub.spawner.starts.turns import Turns
 
 
 async def test_others_go_on_between_any_two_pieces() -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy.orm import object_session
 from traitlets.config import LoggingConfigurable
 
-from af_hub.spawner.turns import Turns
+from af_hub.spawner.starts.turns import Turns
 
 
 class PacedSpawner(LoggingConfigurable):
@@ -15,9 +15,10 @@ class PacedSpawner(LoggingConfigurable):
 
     JupyterHub writes to its database six times before a spawner may wait for anything: with a file
     of SQLite these are 9 ms of processor time, so 500 starts that are asked for at once would hold
-    the loop for more than four seconds. `af_hub.spawner.starts` has them come one by one; these two
-    are the places where JupyterHub waits for a spawner in between. (A function in `server_token_scopes` would
-    come earlier, but JupyterHub makes a task of it while its session is not saved.)
+    the loop for more than four seconds. `af_hub.spawner.starts.handlers` has them come one by one;
+    these two are the places where JupyterHub waits for a spawner in between. (A function in
+    `server_token_scopes` would come earlier, but JupyterHub makes a task of it while its session is
+    not saved.)
     """
 
     # what it uses of JupyterHub's Spawner, which is untyped

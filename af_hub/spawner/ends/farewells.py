@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from af_hub.spawner.ends import WHYS, Limit
+from af_hub.spawner.ends.rules import WHYS, Limit
 from af_hub.spawner.policy.words import duration_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from af_hub.spawner.ends import Why
+    from af_hub.spawner.ends.rules import Why
 
 _WORDS: dict[Why, str] = {
     "lifetime": "the longest time of its profile, {}, was over",

@@ -1,4 +1,4 @@
-"""A spawner of pods that ends its server by itself; the rules alone are in `test_spawner_ends`."""
+"""A spawner of pods that ends its server by itself; the rules alone are in `test_ends_rules`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from af_hub.spawner.ends import Report
+from af_hub.spawner.ends.rules import Report
 from af_hub.spawner.kube.spawner import KubeSpawner
 from af_hub.spawner.policy.plan import Plan
 from af_hub.spawner.record import Record

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from af_hub.errors import Refusal
-from af_hub.spawner.ends import (
+from af_hub.spawner.ends.farewells import Ended
+from af_hub.spawner.ends.reports import read_report
+from af_hub.spawner.ends.rules import (
     WHYS,
     Activity,
     Limit,
@@ -20,9 +22,7 @@ from af_hub.spawner.ends import (
     ends_of,
     heard,
 )
-from af_hub.spawner.farewells import Ended
 from af_hub.spawner.record import Record
-from af_hub.spawner.reports import read_report
 from af_labextension.ends import rules
 
 START = 1_790_000_000.0

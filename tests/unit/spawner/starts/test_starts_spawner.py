@@ -13,7 +13,7 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.user import User
 from sqlalchemy import event
 
-from af_hub.spawner.paced import PacedSpawner
+from af_hub.spawner.starts.spawner import PacedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from af_hub.errors import Refusal
-from af_hub.spawner.ends import Report
+from af_hub.spawner.ends.rules import Report
 
 MOST_BYTES = 1024
 """Largest report; a real one has less than a hundred."""

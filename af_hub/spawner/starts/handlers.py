@@ -9,7 +9,7 @@ from jupyterhub.apihandlers.users import default_handlers as api_handlers
 from jupyterhub.handlers.pages import SpawnHandler
 from jupyterhub.handlers.pages import default_handlers as page_handlers
 
-from af_hub.spawner.paced import PacedSpawner
+from af_hub.spawner.starts.spawner import PacedSpawner
 
 
 class _Paced:

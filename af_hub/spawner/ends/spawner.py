@@ -7,19 +7,18 @@ from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.orm import object_session
 from traitlets import Float
 
 from af_hub import metrics
 from af_hub.audit import audit_of
-from af_hub.spawner.ends import WHYS, Activity, Limits, Seen, ends_of, heard
-from af_hub.spawner.farewells import Ended
+from af_hub.spawner.ends.farewells import Ended
+from af_hub.spawner.ends.rules import WHYS, Activity, Limits, Seen, ends_of, heard
 from af_hub.spawner.recorded import RecordedSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from af_hub.spawner.ends import End, Report
+    from af_hub.spawner.ends.rules import End, Report
     from af_hub.spawner.page.content import Page
     from af_hub.spawner.policy.offers import Offer
     from af_hub.spawner.policy.plan import Plan
@@ -89,9 +88,7 @@ class EndingSpawner(RecordedSpawner):
         self.activity = heard(limits, self.activity, report, now)
         if now - self._saved_at >= _SAVE_EVERY:
             self._saved_at = now
-            self.orm_spawner.state = self.get_state()
-            if (session := object_session(self.orm_spawner)) is not None:
-                session.commit()
+            self.save_state()
 
     async def end_if_over(self) -> bool:
         """Stop the Lab if its time has come; tell the log, the audit and the user why.
