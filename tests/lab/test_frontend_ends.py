@@ -34,6 +34,8 @@ class Ending:
     ----------
     page
         The page.
+    usual
+        What the status is otherwise.
     at
         When the server ends without activity, in seconds since 1970.
     refused
@@ -43,17 +45,16 @@ class Ending:
     """
 
     page: Any
+    usual: dict[str, Any]
     at: float
     refused: str | None = None
     said: list[str] = field(default_factory=list)
 
     def status(self, route: Any) -> None:
         """Answer who asks for the status."""
-        answer = route.fetch()
-        status = answer.json()
         idle = {"at": self.at, "why": "idle", "limit": LIMIT, "lead": 600}
-        status["server"] |= {"ends": [idle]}
-        route.fulfill(response=answer, json=status)
+        server = self.usual["server"] | {"ends": [idle]}
+        route.fulfill(json=self.usual | {"server": server})
 
     def ends(self, route: Any) -> None:
         """Take what the page says; work in the page alone keeps nothing here."""
@@ -80,7 +81,9 @@ def opened(front_end_lab: str, new_page: Any) -> Callable[..., Ending]:
     """Return a function that opens a Lab whose server ends in so many seconds."""
 
     def open_(seconds: float, **options: Any) -> Ending:
-        ending = Ending(new_page(), time.time() + seconds, **options)
+        page = new_page()
+        usual = page.context.request.get(f"{front_end_lab}/af/status?token={TOKEN}").json()
+        ending = Ending(page, usual, time.time() + seconds, **options)
         ending.page.route(re.compile("/af/status"), ending.status)
         ending.page.route(re.compile("/af/ends"), ending.ends)
         ending.page.goto(f"{front_end_lab}/lab/workspaces/ends?token={TOKEN}&reset")
@@ -145,9 +148,12 @@ def test_user_is_told_and_warned_again_when_keeping_fails(
 ) -> None:
     ending = opened(300, refused="The hub does not answer; try again.")
     expect(ending.warning).to_be_visible()
+    first = ending.warning.get_attribute("id")
     ending.keep()
     error = ending.page.locator(".Toastify__toast--error")
     expect(error).to_contain_text("The hub does not answer; try again.")
+    # Lab closes the one whose button was pressed
+    expect(ending.page.locator(f'[id="{first}"]')).to_have_count(0)
     expect(ending.warning).to_be_visible(timeout=15_000)
     shoot(ending.page, "ends-keep-failed")
     ending.refused = None
