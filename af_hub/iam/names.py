@@ -24,9 +24,6 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _HUB_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
 
 
-_SLUG: Final = re.compile(r"u-[a-z2-7]{20}")
-
-
 @dataclass(frozen=True, slots=True)
 class Names:
     """What a person is called where.
@@ -101,11 +98,6 @@ def hub_name(username: str) -> str:
             "Please tell the facility's support.",
         )
     return name
-
-
-def is_slug(text: str) -> bool:
-    """Tell whether `names_of` could have made it."""
-    return _SLUG.fullmatch(text) is not None
 
 
 def names_of(iss: str, sub: str, username: str) -> Names:

@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from af_hub.iam.names import is_slug, names_of
+from af_hub.iam.names import names_of
 from af_hub.spawner.lab_environment import device_variables
 from af_hub.spawner.local.folders import Folders
 
@@ -170,10 +170,7 @@ def claim_name(username: str, slug: str, login: Mapping[str, Any] | None) -> str
         ``iss`` and ``sub`` of the user's login.
     """
     iss, sub = (str((login or {}).get(key) or "") for key in ("iss", "sub"))
-    if iss and sub:
-        return f"home-{names_of(iss, sub, username).slug}"
-    # somebody may be called as a login's claim is
-    return claim_apart(f"home-{slug}", username) if is_slug(slug) else f"home-{slug}"
+    return f"home-{names_of(iss, sub, username).slug if iss and sub else slug}"
 
 
 def claim_apart(name: str, username: str) -> str:
