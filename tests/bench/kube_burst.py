@@ -108,7 +108,7 @@ async def _all_ready(hub: KubeHub) -> None:
     starts servers would be asked more often than one that does not.
     """
     async with asyncio.timeout(600):
-        while len(await hub.pods()) <= STARTS:
+        while len(await hub.pods()) <= STARTS:  # noqa: ASYNC110  they tell nobody
             await asyncio.sleep(1)
         while True:
             servers = await hub.servers()
