@@ -7,12 +7,12 @@ Imports stand in the functions, as in `af_hub.cli`.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
     from af_hub.facility import FacilityConfig
@@ -37,9 +37,9 @@ def add_values(commands: Any) -> None:
     hub.add_argument("--public-url", metavar="URL", help="address that users open, https://HOST/")
     hub.add_argument(
         "--subdomains",
-        action="store_true",
-        help="give each user a host name of their own below that of the hub: where users choose "
-        "images, nothing else keeps their pages apart",
+        action=argparse.BooleanOptionalAction,
+        help="give each user a host name of their own below that of the hub (default: where a profile "
+        "lets users bring images, since nothing else keeps their pages apart)",
     )
     hub.add_argument(
         "--site-network",
@@ -87,13 +87,14 @@ def _xcache_files(facility: FacilityConfig, _options: argparse.Namespace) -> Map
     return render(facility, production_places(facility)).files
 
 
-def _jupyterhub_files(_facility: FacilityConfig, options: argparse.Namespace) -> Mapping[str, str]:
+def _jupyterhub_files(facility: FacilityConfig, options: argparse.Namespace) -> Mapping[str, str]:
     from af_hub.facility.load import parse
     from af_hub.kube_values import HUB_FILE, Site, is_authority, render, wanted_files
 
     site = Site.read(
         public_url=options.public_url,
         subdomains=options.subdomains,
+        users_bring_images=any(each.users_bring_images for each in facility.profiles),
         networks=tuple(options.site_network),
         hub_reaches=tuple(options.hub_reaches),
     )

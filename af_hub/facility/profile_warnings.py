@@ -19,10 +19,10 @@ def profile_warnings(profiles: Sequence[Profile], limits: Sequence[Limit]) -> It
     """List what is allowed but probably not meant, one sentence each."""
     for position, profile in enumerate(profiles):
         here = f"profiles[{position}]"
-        if profile.image is not None and profile.image.own is not None:
+        if profile.users_bring_images:
             yield (
-                f"{here}.image.own: what users bring can attack the hub's pages from their Labs; give "
-                "each user a subdomain (JupyterHub.subdomain_host)."
+                f"{here}.image.own: what users bring can attack the hub's pages from their Labs, unless "
+                "each user has a subdomain (JupyterHub.subdomain_host)."
             )
         least = _least(profile)
         for number, limit in enumerate(limits):

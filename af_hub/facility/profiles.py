@@ -78,6 +78,11 @@ class Profile(Additions):
     gpu_idle_timeout: Duration | None = None
     """Time without work on its graphics processors after which the server is stopped; null: never."""
 
+    @property
+    def users_bring_images(self) -> bool:
+        """Whether somebody may name an image that the administrator has not."""
+        return self.image is not None and self.image.own is not None
+
     def references(self) -> tuple[str, ...]:
         """List the images that are known beforehand."""
         named = () if self.image is None else self.image.references()

@@ -12,6 +12,7 @@ from oauthenticator.oauth2 import OAuthLogoutHandler
 
 from af_hub.errors import AFError, IAMUnavailable
 from af_hub.iam.pages import Ended, PanelHandler, logged_out
+from af_hub.logouts import TellsOfLogouts
 
 if TYPE_CHECKING:
     from af_hub.iam.broker import Broker
@@ -81,7 +82,7 @@ async def _revoke(tokens: list[Secret], endpoint: TokenEndpoint) -> bool:
     return all(results)
 
 
-class LogoutHandler(PanelHandler, OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator is untyped
+class LogoutHandler(TellsOfLogouts, PanelHandler, OAuthLogoutHandler):  # type: ignore[misc]  # OAuthenticator is untyped
     """Forgets the tokens, ends them at the identity provider, and says what may live on."""
 
     _ended = Ended()

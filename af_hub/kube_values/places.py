@@ -62,24 +62,38 @@ class Site:
         cls,
         *,
         public_url: str | None,
-        subdomains: bool,
+        subdomains: bool | None,
+        users_bring_images: bool = False,
         networks: tuple[str, ...] = (),
         hub_reaches: tuple[str, ...] = (),
     ) -> Site:
         """Check what an administrator typed.
+
+        Parameters
+        ----------
+        public_url, networks, hub_reaches
+            See `Site`.
+        subdomains
+            See `Site`; None: where users bring images, since nothing else keeps their pages apart.
+        users_bring_images
+            Whether the facility file lets any.
 
         Raises
         ------
         ConfigError
             ``kube-public-url``, ``kube-network`` or ``kube-hub-reaches`` with what would be right.
         """
-        if subdomains and public_url is None:
+        on = users_bring_images if subdomains is None else subdomains
+        if on and public_url is None:
+            why = "Users bring images, so each" if subdomains is None else "Each user"
+            otherwise = ", or --no-subdomains" if subdomains is None else ""
             raise ConfigError(
-                "kube-public-url", "Subdomains need the hub's own address: give --public-url."
+                "kube-public-url",
+                f"{why} needs a host name below the hub's: give --public-url{otherwise}.",
             )
         url = None if public_url is None else _public(public_url)
         reached = tuple(map(_reached, hub_reaches))
-        return cls(url, subdomains, tuple(map(_network, networks)), reached)
+        return cls(url, on, tuple(map(_network, networks)), reached)
 
     @property
     def host(self) -> str | None:

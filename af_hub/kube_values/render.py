@@ -122,7 +122,7 @@ def render(
         XCACHE: cache_values(facility, pods),
     }
     written = {name: _BY + _dump(part) for name, part in more.items() if part is not None}
-    return {FILE: _head(found) + _dump(values), **written}
+    return {FILE: _head(found, site) + _dump(values), **written}
 
 
 def _hub(
@@ -184,8 +184,14 @@ def _behind_the_proxy(facility: FacilityConfig) -> list[network.Rule]:
     return network.rules([gateway], ())
 
 
-def _head(found: Iterable[Target]) -> str:
-    return _HEAD + "".join(f"#   {one}\n" for one in found)
+def _head(found: Iterable[Target], site: Site) -> str:
+    reached = "".join(f"#   {one}\n" for one in found)
+    if not site.subdomains:
+        return _HEAD + reached
+    return (
+        f"{_HEAD}{reached}#\n# Each user has a host name of their own, which needs a DNS entry and a "
+        f"certificate for\n# *.{site.host} beside {site.host}.\n"
+    )
 
 
 class _Dumper(yaml.SafeDumper):

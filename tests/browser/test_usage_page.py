@@ -93,23 +93,49 @@ def test_page_says_so_and_recovers_when_the_hub_does_not_answer(
     expect(part(page, "live")).to_have_attribute("data-state", "on")
 
 
+HIDE = """hidden => {
+    const fetch = window.fetch;
+    window.asked = 0;
+    window.fetch = (...what) => { window.asked += 1; return fetch(...what); };
+    Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""Hides or shows a page as a browser does, and counts what it asks from then on."""
+
+
 def test_hidden_page_asks_nothing(logged_in: Any, page_hub: PageHub) -> None:
     page = logged_in("dora")
     page.goto(f"{page_hub.url}/hub/af/usage")
     expect(part(page, "live")).to_have_attribute("data-state", "on")
-    hide = """hidden => {
-        const fetch = window.fetch;
-        window.asked = 0;
-        window.fetch = (...what) => { window.asked += 1; return fetch(...what); };
-        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    page.evaluate(hide, True)
+    page.evaluate(HIDE, True)
     page.clock.install()
     page.clock.run_for(60_000)
     assert page.evaluate("window.asked") == 0
-    page.evaluate(hide, False)
+    page.evaluate(HIDE, False)
     expect(part(page, "models")).to_contain_text("8 of 8 free")
     page_hub.take("user1", profile="gpu", gpu=1)
     page.clock.run_for(5_000)
     expect(part(page, "models")).to_contain_text("7 of 8 free")
+
+
+def test_hidden_page_asks_no_more_when_an_answer_comes_late(
+    logged_in: Any, page_hub: PageHub
+) -> None:
+    page = logged_in("dora")
+    page.goto(f"{page_hub.url}/hub/af/usage")
+    expect(part(page, "live")).to_have_attribute("data-state", "on")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/api/af/usage*", hold)
+    with page.expect_request("**/api/af/usage*"):
+        pass
+    page.evaluate(HIDE, True)
+    page.clock.install()
+    held[0].abort()
+    # that was the answer
+    expect(part(page, "live")).to_have_attribute("data-state", "off")
+    page.clock.run_for(60_000)
+    assert page.evaluate("window.asked") == 0

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from af_hub.embedded.iam.people import Person
+from testbed.facility import wait_for
 
 if TYPE_CHECKING:
     from testbed.iam import Answer, Browser
@@ -199,6 +200,17 @@ def test_tokens_are_revoked_and_forgotten_when_a_user_logs_out(iam_hub: Hub) -> 
     assert iam_hub.iam.post("introspect", token=token).json["active"] is False
     refused = iam_hub.ask(path, service)
     assert (refused.status, refused.json["code"]) == (401, "login-missing")
+
+
+def test_others_in_the_hub_are_told_when_a_user_logs_out(iam_hub: Hub) -> None:
+    browser, _ = iam_hub.log_in("carol")
+    browser.send(f"{iam_hub.url}/hub/logout")
+    left = iam_hub.root / "left"
+    wait_for(lambda: "carol" in left.read_text().split(), "word of the logout")
+    # who is not logged in leaves nothing
+    browser.send(f"{iam_hub.url}/hub/logout")
+    iam_hub.log_in("carol")
+    assert left.read_text().split().count("carol") == 1
 
 
 def test_nobody_signs_the_policy_for_somebody_else(iam_hub: Hub) -> None:

@@ -118,7 +118,17 @@ async def test_silent_server_ends_by_jupyterhubs_account_when_nobody_uses_it(
         page = await (await browser.get("/hub/spawn")).text()
     assert "af-card" in page
     assert 'data-af="ended"' not in page
-    # told until the next start
+
+
+async def test_user_is_told_until_the_next_start_when_the_hub_was_restarted(
+    hub: ProfileHub,
+) -> None:
+    token = await begin(hub, "alice", "idle")
+    await idle_until_it_ends(hub, "alice", token)
+    await hub.stop()
+    await hub.start()
+    async with hub.browser("alice") as browser:
+        assert "no activity for 4 s" in await (await browser.get("/hub/spawn")).text()
     await begin(hub, "alice", "free")
     await hub.api("DELETE", "/users/alice/server")
     await hub.gone("alice")

@@ -13,9 +13,12 @@ import pytest
 from af_hub.spawner.policy.reasons import Reason
 from testbed.hub_config import TOKEN
 from testbed.pace import slowness
+from testbed.profile_hub import running_hub
 from testbed.spawn_stream import address, events
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import aiohttp
 
     from testbed.profile_hub import ProfileHub
@@ -90,6 +93,54 @@ async def test_open_page_is_told_what_its_own_user_sees(profile_hub: ProfileHub)
         assert in_use(await first(frank)) == "1 of 500"
         await profile_hub.api("DELETE", "/users/eve/server")
     await profile_hub.gone("eve")
+
+
+GATED = """
+import asyncio
+from pathlib import Path
+from af_hub.spawner.profiled import ProfiledSpawner
+
+page = ProfiledSpawner.page
+
+async def gated(self, offered=None):
+    found = await page(self, offered)
+    if self.user.name == "alice":
+        Path("composed").touch()
+        while not Path("go").exists():
+            await asyncio.sleep(0.02)
+    return found
+
+ProfiledSpawner.page = gated
+"""
+"""What composes a page for alice waits at its end; nobody else sees the same."""
+
+
+async def test_open_page_is_told_when_something_changes_while_it_is_composed(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_hub(tmp_path, labs=False, more=GATED) as hub,
+        hub.browser("frank") as frank,
+        hub.browser("alice") as alice,
+        frank.get(address(hub, frank, stream="1")) as other_stream,
+        asyncio.timeout(60 * slowness()),
+    ):
+        other = events(other_stream)
+        assert in_use(await anext(other)) == "0 of 500"
+        asking = asyncio.create_task(alice.get(address(hub, alice, stream="1")))
+        while not (tmp_path / "composed").exists():  # noqa: ASYNC110  another process makes it
+            await asyncio.sleep(0.02)
+        await hub.api("POST", "/users/bob/server", {"user_options": {"profile": "small"}})
+        # the hub has noticed
+        assert in_use(await anext(other)) == "1 of 500"
+        (tmp_path / "go").touch()
+        async with await asking as stream:
+            told = events(stream)
+            assert in_use(await anext(told)) == "0 of 500"
+            assert in_use(await anext(told)) == "1 of 500"
+        await hub.ready("bob")
+        await hub.api("DELETE", "/users/bob/server")
+        await hub.gone("bob")
 
 
 async def test_twenty_first_page_of_one_user_is_refused(profile_hub: ProfileHub) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from testbed.hub_config import TOKEN
 from testbed.profile_hub import STRANGER, running_hub
 from testbed.spawn_stream import address, events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from testbed.profile_hub import ProfileHub
 
@@ -137,6 +139,15 @@ async def test_usage_is_closed_to_a_token_that_may_not_see_everybody(
     assert (await profile_hub.api("GET", "/af/usage", token=token))[0] == expected
 
 
+async def test_service_that_may_see_everybody_is_told_who_uses_what(
+    profile_hub: ProfileHub,
+) -> None:
+    """It is no user, so it has no server of its own."""
+    status, overview, _ = await profile_hub.api("GET", "/af/usage", token=TOKEN)
+    assert status == 200, overview
+    assert overview["totals"]
+
+
 async def test_usage_is_closed_to_the_lab_of_an_administrator(
     profile_hub: ProfileHub, administrator: None
 ) -> None:
@@ -169,6 +180,17 @@ async def hasty_hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[P
     root = tmp_path_factory.mktemp("hasty-hub")
     async with running_hub(root, labs=False, more=HASTY) as hub:
         yield hub
+
+
+TELLING = """
+from jupyterhub.handlers.login import LogoutHandler
+from af_hub.logouts import TellsOfLogouts
+
+class Telling(TellsOfLogouts, LogoutHandler):
+    pass
+
+routes = [*routes, (r"/logout", Telling)]
+"""
 
 
 async def names_told(told: AsyncIterator[tuple[str, str]]) -> list[str]:
@@ -207,3 +229,31 @@ async def test_open_page_asks_anew_when_its_user_was_moved_or_logged_out(
             await names_told(told)
         async with session.get(url) as answer_:
             assert answer_.status == 403
+
+
+async def test_open_page_asks_anew_at_once_when_the_authenticator_tells_of_logouts(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_hub(tmp_path, labs=False, more=TELLING) as hub,
+        hub.browser("alice") as session,
+        hub.browser("eve") as other,
+        other.get(address(hub, other, stream="1")) as others,
+    ):
+        told_others = events(others)
+        await anext(told_others)
+        url = address(hub, session, stream="1")
+        async with session.get(url) as stream:
+            told = events(stream)
+            await anext(told)
+            await (await session.get("/hub/logout")).read()
+            # within seconds; it would be minutes
+            await names_told(told)
+        async with session.get(url) as answer:
+            assert answer.status == 403
+        # nobody else is
+        await hub.api("POST", "/users/bob/server", {"user_options": {"profile": "small"}})
+        assert (await anext(told_others))[0] == "message"
+        await hub.ready("bob")
+        await hub.api("DELETE", "/users/bob/server")
+        await hub.gone("bob")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -99,6 +100,21 @@ def test_an_image_stays_when_a_process_holds_it(
     holder.wait(60)
     build(folder, "last")
     assert there(folder, first) == set()
+
+
+def test_nothing_is_held_when_the_image_goes_just_then(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removes it has the lock; who waits for the lock has opened the file before."""
+    home, first = folder / "home", build(folder, "first")
+    lock = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        record_path(home, first.name, first.tag).unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert not hold(home, first)
 
 
 def test_an_image_stays_when_a_container_was_made_of_it(folder: Path) -> None:

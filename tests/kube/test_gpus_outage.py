@@ -28,6 +28,9 @@ DEADLINE = 3 * PROMISE
 OUTAGES = [30, 70] if os.environ.get("AF_SOAK") else [70]
 """Seconds; KubeSpawner gives up after 51. Half a minute is `test_pod_faults`' in the other case."""
 
+STILL = 30
+"""Seconds without a word; a watch is left after 7."""
+
 NOBODY = 'c.KubeSpawner.extra_pod_config = {"schedulerName": "nobody"}'
 
 
@@ -77,7 +80,7 @@ async def test_next_start_works_when_the_api_server_stood_still(hub: KubeHub) ->
     """Its connections stay open, and nothing comes."""
     hub.kube.pause("apiserver")
     try:
-        await asyncio.sleep(20)
+        await asyncio.sleep(STILL)
     finally:
         hub.kube.resume("apiserver")
     await check(hub)

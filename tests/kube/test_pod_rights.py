@@ -34,7 +34,7 @@ BREAKS = {
     ("pods", "create"): "start",
     ("pods", "delete"): "stop",
     ("persistentvolumeclaims", "create"): "start",
-    ("persistentvolumeclaims", "get"): "start-with-a-full-quota",
+    ("persistentvolumeclaims", "get"): "start",
     ("events", "list"): "start",
     ("events", "watch"): "see-what-happens",
 }

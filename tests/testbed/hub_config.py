@@ -41,6 +41,7 @@ c.JupyterHub.cookie_secret_file = {root!r} + "/cookie-secret"
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
 scopes = ["admin:users", "admin:servers", "admin:groups", "tokens", "read:metrics", "access:servers"]
+scopes.append("admin-ui")
 c.JupyterHub.load_roles.append({{"name": "tester", "services": ["tester"], "scopes": scopes}})
 """
 

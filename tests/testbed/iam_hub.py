@@ -34,6 +34,7 @@ from jupyterhub.handlers import BaseHandler
 from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from af_hub.iam.scopes import custom_scopes, roles
+from af_hub.logouts import listen
 
 given = json.loads(Path({settings!r}).read_text())
 
@@ -54,6 +55,14 @@ class Extra(BaseHandler):
     '''A route of somebody else, as `af_hub.configure` adds one.'''
     def get(self): self.finish("extra route")
 
+def left(user):
+    '''Remember who has logged out, as open pages want to know.'''
+    with Path(given["root"], "left").open("a") as file:
+        print(user, file=file)
+
+settings = {{}}
+listen(settings, left)
+c.JupyterHub.tornado_settings = settings
 c.IAMAuthenticator.extra_routes = [(r"/api/af/extra", Extra)]
 c.JupyterHub.authenticator_class = "af-iam"
 c.JupyterHub.spawner_class = Server

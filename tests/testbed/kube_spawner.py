@@ -30,20 +30,27 @@ async def spawner(
     **traits: Any,
 ) -> AsyncIterator[Any]:
     """Make a spawner that talks to no cluster."""
-    monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
-    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: None)
     db = orm.new_session_factory("sqlite:///:memory:")()
     user = orm.User(name=name)
     row = orm.Spawner(name=server, user=user)
     db.add_all([user, row])
     db.commit()
-    traits = {"namespace": "labs", "image": "af/lab:1", "storage_pvc_ensure": True, **traits}
-    made = kind(
-        user=User(user, {"base_url": "/"}), hub=Hub(ip="hub"), orm_spawner=row, db=db, **traits
-    )
-    yield made
+    yield _made(monkeypatch, kind, row, db=db, **traits)
     db.close()
     db.get_bind().dispose()
+
+
+def bare(monkeypatch: pytest.MonkeyPatch, name: str, **traits: Any) -> Any:
+    """Make a spawner that has no database either, in half a millisecond."""
+    return _made(monkeypatch, KubeSpawner, orm.Spawner(name="", user=orm.User(name=name)), **traits)
+
+
+def _made(monkeypatch: pytest.MonkeyPatch, kind: type[Any], row: orm.Spawner, **traits: Any) -> Any:
+    monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
+    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda _: None)
+    traits = {"namespace": "labs", "image": "af/lab:1", "storage_pvc_ensure": True, **traits}
+    user = User(row.user, {"base_url": "/"})
+    return kind(user=user, hub=Hub(ip="hub"), orm_spawner=row, **traits)
 
 
 async def written(made: Any) -> dict[str, Any]:

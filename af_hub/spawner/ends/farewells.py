@@ -1,20 +1,18 @@
-"""Which servers ended by themselves, and why, for users who wonder. Pure.
-
-JupyterHub forgets all about a server when it has stopped. This is kept in memory: a restarted hub has
-forgotten it, too.
-"""
+"""How a server ended by itself, for users who wonder. Pure."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from af_hub.spawner.ends.rules import WHYS, Limit
 from af_hub.spawner.policy.words import duration_in_words
 
 if TYPE_CHECKING:
-    from af_hub.spawner.ends.rules import Limit, Why
+    from collections.abc import Mapping
+
+    from af_hub.spawner.ends.rules import Why
 
 _WORDS: dict[Why, str] = {
     "lifetime": "the longest time of its profile, {}, was over",
@@ -30,7 +28,7 @@ class Ended:
     Parameters
     ----------
     at
-        When it was stopped.
+        When it was stopped, in seconds since 1970.
     limit
         Why.
     """
@@ -63,35 +61,12 @@ class Ended:
         """
         return _WORDS[self.limit.why].format(duration_in_words(self.limit.limit))
 
+    def to_state(self) -> dict[str, Any]:
+        """Return it as JSON, for the hub's database."""
+        return asdict(self)
 
-class Farewells:
-    """Remembers the last ones.
-
-    Parameters
-    ----------
-    most
-        How many; the oldest are forgotten.
-    """
-
-    def __init__(self, most: int = 10_000) -> None:
-        self._most = most
-        self._ended: OrderedDict[str, Ended] = OrderedDict()
-
-    def add(self, server: str, ended: Ended) -> None:
-        """Remember a server's end in place of an earlier one."""
-        self._ended[server] = ended
-        self._ended.move_to_end(server)
-        while len(self._ended) > self._most:
-            self._ended.popitem(last=False)
-
-    def of(self, server: str) -> Ended | None:
-        """Tell how a server ended; None if not by itself."""
-        return self._ended.get(server)
-
-    def forget(self, server: str) -> None:
-        """Forget it: the server was started again."""
-        self._ended.pop(server, None)
-
-
-FAREWELLS = Farewells()
-"""Those of this hub: one hub is one process."""
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Ended | None:
+        """Read what `to_state` returned; None if another version of the hub had another reason."""
+        limit = Limit(**state["limit"])
+        return cls(state["at"], limit) if limit.why in WHYS else None

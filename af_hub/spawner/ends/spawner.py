@@ -11,7 +11,7 @@ from traitlets import Float
 
 from af_hub import metrics
 from af_hub.audit import audit_of
-from af_hub.spawner.ends.farewells import FAREWELLS, Ended
+from af_hub.spawner.ends.farewells import Ended
 from af_hub.spawner.ends.rules import WHYS, Activity, Limits, Seen, ends_of, heard
 from af_hub.spawner.recorded import RecordedSpawner
 
@@ -55,6 +55,9 @@ class EndingSpawner(RecordedSpawner):
     activity: Activity | None = None
     """What the Lab has said; None before it has said anything."""
 
+    ended: Ended | None = None
+    """How the last server ended by itself; None if it did not, or was started again."""
+
     _looked_after_since: float = 0.0
     _saved_at: float = 0.0
     _ending: bool = False
@@ -63,11 +66,6 @@ class EndingSpawner(RecordedSpawner):
     def end_limits(self) -> Limits | None:
         """What ends the running Lab; None while there is none."""
         return self.record.limits if self.record is not None else None
-
-    @property
-    def ended(self) -> Ended | None:
-        """How the last server ended by itself; None if it did not, or was started again."""
-        return FAREWELLS.of(self.key)
 
     def ends(self) -> tuple[End, ...]:
         """Tell when the running Lab will end by itself, the next time first."""
@@ -112,7 +110,8 @@ class EndingSpawner(RecordedSpawner):
             await self.stop()
         finally:
             self._ending = False
-        FAREWELLS.add(self.key, ended)
+        # JupyterHub saves the state of a server that has ended
+        self.ended = ended
         audit_of(self).server_ended(
             self.user.name, self.name, profile, ended.limit.why, ended.limit.limit
         )
@@ -122,7 +121,7 @@ class EndingSpawner(RecordedSpawner):
         """Begin anew: nothing is known of this start yet."""
         self.activity = None
         self._looked_after_since = time.time()
-        FAREWELLS.forget(self.key)
+        self.ended = None
         await super().tell_plan(plan)
 
     async def page(self, offered: Sequence[Offer] | None = None) -> Page:
@@ -131,8 +130,10 @@ class EndingSpawner(RecordedSpawner):
         return replace(page, ended=self.ended)
 
     def get_state(self) -> dict[str, Any]:
-        """Save what the Lab has said, too."""
+        """Save what the Lab has said, too, and why the last one ended."""
         state = super().get_state()
+        if self.ended is not None:
+            state["af_ended"] = self.ended.to_state()
         if self.record is not None and self.activity is not None:
             state["af_activity"] = self.activity.to_state()
         return state
@@ -143,8 +144,10 @@ class EndingSpawner(RecordedSpawner):
         now = self._looked_after_since = time.time()
         if "af_activity" in state:
             self.activity = Activity.from_state(state["af_activity"], now)
+        if "af_ended" in state:
+            self.ended = Ended.from_state(state["af_ended"])
 
     def clear_state(self) -> None:
-        """Forget it."""
+        """Forget the Lab, but not why it ended."""
         super().clear_state()
         self.activity = None

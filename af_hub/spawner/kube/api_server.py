@@ -40,6 +40,15 @@ def no_refusal(error: ApiException) -> Refusal:
     return Refusal(Reason.CLUSTER_REFUSED, message, status=403)
 
 
+def taken_refusal(pod_name: str) -> Refusal:
+    """Return what a user is told whose pod would be called as that of somebody else."""
+    message = (
+        f"Another user's server is called {pod_name} in the cluster, as yours would be. "
+        "Please tell the facility's support."
+    )
+    return Refusal(Reason.CLUSTER_REFUSED, message, status=403)
+
+
 def lost_refusal(pod: Any) -> Refusal:
     """Return what a user is told when the pod ends before the Lab is up."""
     status = (pod or {}).get("status", {})

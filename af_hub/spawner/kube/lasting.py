@@ -10,8 +10,15 @@ import kubespawner
 from jupyterhub.utils import exponential_backoff
 from kubernetes_asyncio.client import ApiException
 
-from af_hub.spawner.kube.api_server import REFLECTORS, away_refusal, lost_refusal, no_refusal
+from af_hub.spawner.kube.api_server import (
+    REFLECTORS,
+    away_refusal,
+    lost_refusal,
+    no_refusal,
+    taken_refusal,
+)
 from af_hub.spawner.kube.follow import FAILURES, REFUSED_AT_MOST, is_away
+from af_hub.spawner.kube.homes import OwnHomes, is_of
 from af_hub.spawner.starts.spawner import PacedSpawner
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ _OVER = frozenset({"Failed", "Succeeded"})
 """Phases of a pod that never comes back; an evicted one has failed."""
 
 
-class LastingKubeSpawner(PacedSpawner, kubespawner.KubeSpawner):  # type: ignore[misc]  # untyped upstream
+class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # type: ignore[misc]  # untyped upstream
     """Waits out an absence of the API server, and notices pods that are gone."""
 
     reflectors: ClassVar[dict[Any, Any]] = {}
@@ -154,13 +161,24 @@ class LastingKubeSpawner(PacedSpawner, kubespawner.KubeSpawner):  # type: ignore
             raise
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
-        """Create the pod; False asks for another try."""
+        """Create the pod; False asks for another try.
+
+        One of the same user that is left from before is removed.
+
+        Raises
+        ------
+        Refusal
+            ``cluster-refused`` if the cluster says no, or somebody else's pod has this name.
+        """
         try:
             return await self._answered(asyncio.wait_for(self._create_pod(pod), request_timeout))
         except ApiException as error:
             if error.status != HTTPStatus.CONFLICT:
                 # upstream would log all of the pod, with the server's token
                 raise no_refusal(error) from None
+        if self._pod is not None and not is_of(self.user.name, self._pod["metadata"]):
+            # upstream would end it
+            raise taken_refusal(self.pod_name)
         self.log.info("A pod %s is left from before, removing it", self.pod_name)
         await self.stop(now=True)
         return False

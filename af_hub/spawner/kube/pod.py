@@ -6,6 +6,8 @@ Nothing here goes through a trait, and what people have written is marked as lit
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,3 +171,22 @@ def claim_name(username: str, slug: str, login: Mapping[str, Any] | None) -> str
     """
     iss, sub = (str((login or {}).get(key) or "") for key in ("iss", "sub"))
     return f"home-{names_of(iss, sub, username).slug if iss and sub else slug}"
+
+
+def claim_apart(name: str, username: str) -> str:
+    """Name a claim where the one of this name is somebody else's.
+
+    Parameters
+    ----------
+    name
+        The name that is taken.
+    username
+        The user's name at the hub, of which it has a hundred bits of a hash.
+
+    Examples
+    --------
+    >>> claim_apart("home-a-2db", "a-2db")
+    'home-a-2db---e42wiceb3wtzt6nukz4b'
+    """
+    digest = hashlib.sha256(username.encode("utf-8", "surrogatepass")).digest()
+    return f"{name[:40].rstrip('-')}---{base64.b32encode(digest).decode().lower()[:20]}"

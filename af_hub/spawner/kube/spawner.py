@@ -151,7 +151,7 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
         except Refusal as refusal:
             raise start_refused(self, refusal) from None
         await self.tell_plan(plan)
-        self._name_home(auth_state)
+        self.name_home(auth_state)
         self.record = self._apply(plan, groups, mark)
         # a hub that is killed from here on finds the pod again
         self.save_state()
@@ -221,13 +221,6 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
             fitted.put("hub_connect_url", plan.hub_url)
         if not plan.home:
             fitted.put("storage_pvc_ensure", False)
-
-    def _name_home(self, auth_state: dict[str, Any] | None) -> None:
-        """Choose the home volume's name, unless the user has one or the administrator chose."""
-        template = self.pvc_name_template
-        if not self._pvc_exists and template == self._default_pvc_name_template():
-            slug = self._expand_user_properties("{username}")
-            self.pvc_name = pod.claim_name(self.user.name, slug, auth_state)
 
     async def get_pod_manifest(self) -> Any:
         """Add our volumes and devices to KubeSpawner's pod, past its formatting."""

@@ -7,12 +7,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.scopes import Scope, needs_scope
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from af_hub.logouts import listen
 from af_hub.spawner.page.form import part
 from af_hub.spawner.page.live import state_of
 from af_hub.spawner.page.news import News
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 _KEEPALIVE: Final = 15.0
 """Seconds of silence after which proxies might close a stream."""
 _LONGEST: Final = 300.0
-"""Seconds after which a page asks anew, so that a logout or another group is noticed."""
+"""Seconds after which a page asks anew, so that another group is noticed; also a logout from an
+authenticator that does not tell of it (`af_hub.logouts`)."""
+_LEAVE: Final = 1.0
+"""Seconds from the answer to a logout until pages ask anew: by then the browser has no cookie."""
 _USAGE: Final = "af-usage.html"
 
 
@@ -34,7 +39,8 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
     def initialize(self) -> None:
         """Begin."""
         super().initialize()
-        self._gone = asyncio.Event()
+        self._gone = False
+        self._over = asyncio.Event()
 
     async def get(self) -> None:
         """Describe the profiles as `af_hub.spawner.page.live.state_of` does.
@@ -60,11 +66,23 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
         if not self.get_query_argument("stream", ""):
             self.finish(json.dumps(state_of(await spawner.page())))
             return
-        news: News = self.settings.setdefault("af_news", News())
-        with news.page(self.current_user.name, spawner.glance) as open_:
+        news = self._news()
+        with news.page(self.current_user.name, spawner.glance, self._over.set) as open_:
             if not open_:
                 raise web.HTTPError(429, "Too many of your pages are open.")
             await self._stream(news, spawner)
+
+    def _news(self) -> News:
+        """Return what tells the hub's open pages."""
+        if "af_news" not in self.settings:
+            news = self.settings["af_news"] = News()
+
+            def left(user: str) -> None:
+                asyncio.get_running_loop().call_later(_LEAVE, news.leave, user)
+
+            listen(self.settings, left)
+        found: News = self.settings["af_news"]
+        return found
 
     def _spawner(self, user_name: str, server_name: str) -> RecordedSpawner:
         user = self.find_user(user_name)
@@ -85,7 +103,7 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
         async def compose() -> str:
             return json.dumps(state_of(await spawner.page(offered)))
 
-        while not self._gone.is_set() and time.monotonic() < until:
+        while not self._over.is_set() and time.monotonic() < until:
             # before the answer is composed, so that no change is missed
             version = news.version
             # who runs nothing sees what all see to whom the same is offered
@@ -94,24 +112,24 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
             await self._say("" if state == told else f"data: {state}\n\n")
             told = state
             while not await self._changed(news, version):
-                if self._gone.is_set() or time.monotonic() > until:
+                if self._over.is_set() or time.monotonic() > until:
                     break
                 await self._say("event: still\ndata:\n\n")
         await self._say("event: again\ndata:\n\n")
 
     async def _changed(self, news: News, version: int) -> bool:
-        """Wait for a change, for a while or until the page is gone."""
+        """Wait for a change, for a while or until the stream is over."""
         change = asyncio.ensure_future(news.change(version, _KEEPALIVE))
-        gone = asyncio.ensure_future(self._gone.wait())
-        await asyncio.wait({change, gone}, return_when=asyncio.FIRST_COMPLETED)
-        gone.cancel()
+        over = asyncio.ensure_future(self._over.wait())
+        await asyncio.wait({change, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
         if not change.done():
             change.cancel()
             return False
         return change.result()
 
     async def _say(self, text: str) -> None:
-        if self._gone.is_set() or not text:
+        if self._gone or not text:
             return
         try:
             self.write(text)
@@ -121,7 +139,8 @@ class ProfilesHandler(APIHandler):  # type: ignore[misc]  # untyped upstream
 
     def on_connection_close(self) -> None:
         """Notice that the page is gone."""
-        self._gone.set()
+        self._gone = True
+        self._over.set()
         super().on_connection_close()
 
 
@@ -131,22 +150,31 @@ class _Administrators:
     # what it uses of JupyterHub's handlers, which are untyped
     current_user: Any
     parsed_scopes: Any
+    users: Any
+    db: Any
 
-    def require_administrator(self) -> Any:
-        """Return the user, who may see all users and the administrators' pages.
+    async def overview(self) -> Overview:
+        """Survey the hub for who may see all users and the administrators' pages.
 
         Raises
         ------
         web.HTTPError
-            403 for others.
+            403 for others; 404 if servers have no profiles, or nobody has ever come to this hub.
         """
         # names of users and groups stand on the page, so the right to the bare page is not enough
         for scope in ("admin-ui", "list:users"):
             if self.parsed_scopes.get(scope) is not Scope.ALL:
                 raise web.HTTPError(403, "This is for administrators of the facility.")
-        if not isinstance(getattr(self.current_user, "spawner", None), RecordedSpawner):
+        asking = self.current_user
+        if isinstance(asking, orm.Service):
+            # it has no server, and what everybody uses can be asked of anybody's
+            anybody = self.db.query(orm.User).order_by(orm.User.id).first()
+            if anybody is None:
+                raise web.HTTPError(404, "This hub has no users yet.")
+            asking = self.users[anybody]
+        if not isinstance(asking.spawner, RecordedSpawner):
             raise web.HTTPError(404, "Servers of this hub have no profiles.")
-        return self.current_user
+        return await asking.spawner.overview()
 
 
 class UsageHandler(_Administrators, APIHandler):  # type: ignore[misc]  # untyped upstream
@@ -154,9 +182,8 @@ class UsageHandler(_Administrators, APIHandler):  # type: ignore[misc]  # untype
 
     async def get(self) -> None:
         """Describe it as `af_hub.spawner.page.overview.Overview.to_json` does."""
-        user = self.require_administrator()
+        overview = await self.overview()
         self.set_header("Cache-Control", "no-store")
-        overview: Overview = await user.spawner.overview()
         self.finish(json.dumps(overview.to_json()))
 
 
@@ -174,8 +201,7 @@ class UsagePage(_Administrators, BaseHandler):  # type: ignore[misc]  # untyped 
     @web.authenticated
     async def get(self) -> None:
         """Show the page."""
-        user = self.require_administrator()
-        overview: Overview = await user.spawner.overview()
+        overview = await self.overview()
         html = await self.render_template(
             _USAGE,
             overview=overview.to_json(),

@@ -28,12 +28,17 @@ _MOST_PAGES = 20
 """Open pages of one user."""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class News:
     """One round of looks for all open pages."""
 
     def __init__(self) -> None:
         self._pages: Counter[str] = Counter()
         self._looks: list[Look] = []
+        self._ends: dict[str, list[Callable[[], None]]] = {}
         self.version = 0
         """Grows with each change."""
         self._answers: dict[Hashable, str] = {}
@@ -44,7 +49,7 @@ class News:
         self._spent = 0.0
 
     @contextmanager
-    def page(self, user: str, look: Look) -> Iterator[bool]:
+    def page(self, user: str, look: Look, end: Callable[[], None] = _nothing) -> Iterator[bool]:
         """Be looked for while a page is open.
 
         Parameters
@@ -54,6 +59,8 @@ class News:
         look
             Returns what all pages depend on, to be compared with the look before; that of any open
             page will do.
+        end
+            Called when the page must ask anew, see `leave`.
 
         Yields
         ------
@@ -68,14 +75,21 @@ class News:
             self._answers.clear()
         self._pages[user] += 1
         self._looks.append(look)
+        self._ends.setdefault(user, []).append(end)
         self._go_on()
         try:
             yield True
         finally:
             self._looks.remove(look)
+            self._ends[user].remove(end)
             self._pages[user] -= 1
             if not self._pages[user]:
-                del self._pages[user]
+                del self._pages[user], self._ends[user]
+
+    def leave(self, user: str) -> None:
+        """Let all pages of a user ask anew: in some browser the user has logged out."""
+        for end in tuple(self._ends.get(user, ())):
+            end()
 
     async def change(self, seen: int, patience: float) -> bool:
         """Wait for a change since a version; False: there was none for so many seconds."""

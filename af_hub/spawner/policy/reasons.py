@@ -51,7 +51,8 @@ class Reason(StrEnum):
     """The cluster's API server does not answer (503)."""
 
     CLUSTER_REFUSED = "cluster-refused"
-    """The cluster does not admit the pod or the volume, for example by a quota (403)."""
+    """The cluster does not admit the pod or the volume, for example by a quota, or another user's pod has
+    the name (403)."""
 
     POD_LOST = "pod-lost"
     """The pod was deleted or evicted before the server was up (503)."""

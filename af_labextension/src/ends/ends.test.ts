@@ -79,6 +79,17 @@ test('a warning is told anew when its end has moved, also past a moment of sleep
   assert.match(shown.get('2')?.text ?? '', /17:36/);
 });
 
+test('a warning that activity takes away is told anew when keeping has failed', () => {
+  const { warnings, shown, all } = setup();
+  const ends = [end('idle', 600), end('lifetime', 700, 1800)];
+  warnings.update(ends, [], NOW);
+  warnings.again();
+  assert.deepEqual([shown.size, all.length], [1, 2]);
+  warnings.update(ends, [], NOW);
+  assert.deepEqual([shown.size, all.length], [2, 3]);
+  assert.equal(warnings.waiting, true);
+});
+
 test('a laptop that slept finds the warning if it still holds', () => {
   const { warnings, shown } = setup();
   const ends = [end('lifetime', 7200, 1800)];

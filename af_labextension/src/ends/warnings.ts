@@ -26,6 +26,16 @@ export class Warnings {
     return due(ends, now).some(end => isIdle(end) || !this.shown.has(end.why));
   }
 
+  /** Warn once more of what activity should have taken away: Lab closes what was answered. */
+  again(): void {
+    for (const [why, { id }] of this.shown) {
+      if (why !== 'lifetime') {
+        this.board.hide(id);
+        this.shown.delete(why);
+      }
+    }
+  }
+
   /**
    * Show what has to be shown now. One that the user has closed does not come again for the same end.
    *

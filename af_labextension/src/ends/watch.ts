@@ -42,7 +42,13 @@ export function watch(app: JupyterFrontEnd, model: StatusModel): void {
       }),
     keep: () =>
       void attempt(async () => {
-        await say('keep');
+        try {
+          await say('keep');
+        } catch (error) {
+          // else the user would have no second chance
+          warnings.again();
+          throw error;
+        }
         await model.refresh();
       }),
     profile: () => {

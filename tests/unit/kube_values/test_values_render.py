@@ -264,6 +264,41 @@ def test_public_address_is_refused_when_no_browser_could_come_by_it(url: str) ->
     assert refused.value.code == "kube-public-url"
 
 
+BRING = TEXT.replace(
+    "{name: small, title: Small}",
+    "{name: small, title: Small, image: {own: {patterns: ['ghcr\\.io/cms/[a-z]+:[0-9]+']}}}",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "on"),
+    [(BRING, [], True), (BRING, ["--no-subdomains"], False), (TEXT, [], False)],
+)
+def test_each_user_has_a_host_name_when_users_bring_images(
+    text: str, said: list[str], on: bool, tmp_path: Path
+) -> None:
+    file = write_site(tmp_path)
+    file.write_text(text)
+    out = tmp_path / "out"
+    arguments = ["values", "--for", "jupyterhub", str(file), "--output", str(out), *said]
+    assert main([*arguments, "--public-url", "https://hub.example.org"]) == 0
+    written = (out / FILE).read_text()
+    hub = yaml.safe_load(written)["hub"]["config"]["JupyterHub"]
+    assert hub.get("subdomain_host") == ("https://hub.example.org" if on else None)
+    assert ("certificate for\n# *.hub.example.org beside" in written) is on
+
+
+def test_address_is_asked_for_when_users_bring_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_site(tmp_path)
+    file.write_text(BRING)
+    arguments = ["values", "--for", "jupyterhub", str(file)]
+    assert main(arguments) != 0
+    assert "give --public-url, or --no-subdomains" in capsys.readouterr().err
+    assert main([*arguments, "--no-subdomains"]) == 0
+
+
 def test_subdomains_are_refused_when_the_hub_has_no_address() -> None:
     with pytest.raises(ConfigError) as refused:
         Site.read(public_url=None, subdomains=True)

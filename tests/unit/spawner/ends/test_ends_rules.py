@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from af_hub.errors import Refusal
-from af_hub.spawner.ends.farewells import Ended, Farewells
+from af_hub.spawner.ends.farewells import Ended
 from af_hub.spawner.ends.reports import read_report
 from af_hub.spawner.ends.rules import (
     WHYS,
@@ -146,14 +147,12 @@ def test_every_reason_has_words_and_a_time() -> None:
         )
 
 
-def test_oldest_farewell_is_forgotten_when_there_are_many() -> None:
-    farewells = Farewells(most=2)
-    for name in ("a", "b", "a", "c"):
-        farewells.add(name, Ended(0.0, Limit("idle", 1)))
-    assert [farewells.of(name) is None for name in "abc"] == [False, True, False]
-    farewells.forget("a")
-    farewells.forget("never")
-    assert farewells.of("a") is None
+def test_reason_of_an_end_comes_back_from_the_database_unless_nobody_knows_it() -> None:
+    ended = Ended(5.0, Limit("gpu-idle", 7200))
+    state = json.loads(json.dumps(ended.to_state()))
+    assert Ended.from_state(state) == ended
+    state["limit"]["why"] = "of-another-version"
+    assert Ended.from_state(state) is None
 
 
 @dataclass

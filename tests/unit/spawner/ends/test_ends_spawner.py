@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from af_hub.spawner.ends.farewells import FAREWELLS
 from af_hub.spawner.ends.rules import Report
 from af_hub.spawner.kube.spawner import KubeSpawner
 from af_hub.spawner.policy.plan import Plan
@@ -55,10 +54,7 @@ async def running(
         started_at = int(time.time() - age)
         made._looked_after_since = started_at
         made.record = Record("mark", "small", started_at, 0, (), (), **limits)
-        try:
-            yield made
-        finally:
-            FAREWELLS.forget(made.key)
+        yield made
 
 
 def test_plan_without_gpu_has_no_gpu_limit() -> None:
@@ -72,13 +68,13 @@ async def test_server_is_stopped_once_and_its_user_told_why(
     async with running(monkeypatch, age=3600, idle=1800) as made:
         assert await made.end_if_over() is True
         assert made.stops == 1
-        ended = FAREWELLS.of(made.key)
+        ended = made.ended
         assert ended is not None
         assert ended.words == "no activity for 30 min"
         # nothing runs any more
         assert await made.end_if_over() is False
         await made.tell_plan(PLAN)
-        assert FAREWELLS.of(made.key) is None
+        assert made.ended is None
 
 
 async def test_server_goes_on_when_jupyterhub_knows_of_activity(
@@ -110,9 +106,8 @@ async def test_server_is_tried_again_when_its_stop_has_failed(
         made.record = Record("mark", "small", int(time.time() - 100), 10, (), ())
         with pytest.raises(TimeoutError):
             await made.end_if_over()
-        assert FAREWELLS.of(made.key) is None
+        assert made.ended is None
         assert await made.end_if_over() is True
-        FAREWELLS.forget(made.key)
 
 
 async def test_activity_is_saved_at_most_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

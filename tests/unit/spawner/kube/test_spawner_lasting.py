@@ -8,7 +8,9 @@ import pytest
 from aiohttp import web
 from kubernetes_asyncio.client import ApiClient, ApiException, Configuration, CoreV1Api
 
+from af_hub.errors import Refusal
 from af_hub.spawner.kube.follow import REFUSED_AT_MOST
+from af_hub.spawner.kube.homes import OWNER
 from af_hub.spawner.kube.lasting import LastingKubeSpawner
 from testbed.kube_spawner import spawner as spawner_of
 from testbed.virtual_time import VirtualTime
@@ -110,3 +112,30 @@ def test_delete_says_so_when_the_server_keeps_saying_no(
 ) -> None:
     with pytest.raises(ApiException, match=str(statuses[-1])):
         deleted(monkeypatch, *statuses)
+
+
+@pytest.mark.parametrize(("owner", "ended"), [("alice", True), (None, True), ("a-lice", False)])
+async def test_pod_of_somebody_else_is_left_alone_when_it_has_the_name(
+    monkeypatch: pytest.MonkeyPatch, owner: str | None, ended: bool
+) -> None:
+    """One's own, left from before, makes way."""
+    annotations = {} if owner is None else {OWNER: owner}
+    there = {"metadata": {"annotations": annotations}}
+    monkeypatch.setattr(LastingKubeSpawner, "_pod", there)
+    stopped = []
+
+    async def conflict(_pod: object) -> None:
+        raise ApiException(status=409)
+
+    async def stop(**_: object) -> None:
+        stopped.append(True)
+
+    async with spawner_of(monkeypatch) as made:
+        monkeypatch.setattr(made, "_create_pod", conflict)
+        monkeypatch.setattr(made, "stop", stop)
+        if ended:
+            assert await made._make_create_pod_request(None, 3) is False
+        else:
+            with pytest.raises(Refusal, match="Another user's server is called jupyter-alice"):
+                await made._make_create_pod_request(None, 3)
+    assert bool(stopped) is ended

@@ -294,14 +294,14 @@ async def test_home_is_named_after_the_login_unless_it_has_a_name(
 ) -> None:
     login = {"iss": "https://iam/", "sub": "1"}
     async with spawner(monkeypatch) as made:
-        made._name_home(login)
+        made.name_home(login)
         assert made.pvc_name == claim_name("alice", "alice", login)
         # a home from before the name followed the login, found again by a restarted hub
         made._pvc_exists, made.pvc_name = True, "home-of-before"
-        made._name_home(login)
+        made.name_home(login)
         assert made.pvc_name == "home-of-before"
     async with spawner(monkeypatch, pvc_name_template="claim-{username}") as made:
-        made._name_home(login)
+        made.name_home(login)
         assert made.pvc_name == "claim-alice"
 
 
@@ -312,7 +312,7 @@ async def test_names_of_pods_and_volumes_never_collide(monkeypatch: pytest.Monke
     for name in names:
         for server in ("", "b"):
             async with spawner(monkeypatch, name, server) as made:
-                made._name_home(None)
+                made.name_home(None)
                 pods.add(made.pod_name)
                 claims.add(made.pvc_name)
                 assert len(made.pod_name) <= 63

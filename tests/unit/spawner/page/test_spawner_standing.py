@@ -208,3 +208,21 @@ async def test_pages_go_on_after_a_look_that_failed() -> None:
         assert await news.change(0, 10)
         seen = news.version
         assert await news.change(seen, 10)
+
+
+async def test_pages_of_a_user_are_told_to_ask_anew_when_the_user_leaves() -> None:
+    async def look() -> object:
+        return 0
+
+    told: list[str] = []
+    news = News()
+    with (
+        news.page("alice", look, lambda: told.append("one")),
+        news.page("bob", look, lambda: told.append("bob's")),
+    ):
+        with news.page("alice", look, lambda: told.append("two")):
+            news.leave("alice")
+        news.leave("carol")
+        news.leave("alice")
+    news.leave("alice")
+    assert told == ["one", "two", "one"]
