@@ -61,5 +61,5 @@ def render(
         user=user,
         server=server,
         style=part("spawn.css"),
-        script=part("spawn.js"),
+        script=part("live.js") + part("spawn.js"),
     )
