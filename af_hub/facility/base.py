@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,10 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Be one's own copy, as what cannot change may: traitlets copies settings for each spawner."""
+        return self
 
 
 def tuples(value: Any) -> Any:

@@ -155,8 +155,8 @@ def _spawner(c: Config, facility: FacilityConfig, name: str | None) -> None:
 
 def _profiles(section: Config, facility: FacilityConfig) -> None:
     """Set what our spawners have in common."""
-    section.profiles = [profile.model_dump() for profile in facility.profiles]
-    section.limits = [limit.model_dump() for limit in facility.limits]
+    section.profiles = list(facility.profiles)
+    section.limits = list(facility.limits)
     section.support_link = facility.about.support or ""
 
 

@@ -6,7 +6,7 @@ import inspect
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from traitlets import Any as AnyValue
 from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
 from traitlets.config import LoggingConfigurable
@@ -288,10 +288,18 @@ class ProfiledSpawner(LoggingConfigurable):
         )
 
 
+_read: dict[str, tuple[list[Any], list[Any]]] = {}
+"""What was read last, and what was made of it: the hub makes a spawner for each user, always of the same
+settings."""
+
+
 def _checked(name: str, kind: TypeAdapter[tuple[_Entry, ...]], value: list[Any]) -> list[_Entry]:
     """Read a trait's entries, dictionaries or models; name the trait in what is wrong."""
-    entries = [item.model_dump() if isinstance(item, BaseModel) else item for item in value]
-    try:
-        return list(kind.validate_python(entries))
-    except ValidationError as error:
-        raise TraitError(f"{name}: {error}") from None
+    before, found = _read.get(name, ([], []))
+    if not before or before != value:
+        try:
+            found = list(kind.validate_python(value))
+        except ValidationError as error:
+            raise TraitError(f"{name}: {error}") from None
+        _read[name] = value, found
+    return list(found)
