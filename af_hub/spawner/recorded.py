@@ -5,10 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jupyterhub import orm
-from sqlalchemy.orm import object_session
-from sqlalchemy.orm.attributes import set_committed_value
-
+from af_hub.spawner import states
 from af_hub.spawner.page.overview import survey
 from af_hub.spawner.page.tally import TALLY
 from af_hub.spawner.policy.reservations import Reservation
@@ -107,26 +104,22 @@ class RecordedSpawner(ProfiledSpawner):
             held = Reservation.of(ours, self.user.name, cores=ours.cores, gpus=ours.gpus)
             self.book.write(self.key, held)
 
-    def save_state(self) -> None:
-        """Write the state to the hub's database now; JupyterHub does so after a start only.
+    def keep_state(self) -> None:
+        """Have the state written with the next one that is, of whichever server."""
+        states.keep(self.orm_spawner, self.get_state())
 
-        Past SQLAlchemy's unit of work, which looks at all relations of the row: that would cost a
-        start more than the decision about it.
-        """
-        state, row = self.get_state(), self.orm_spawner
-        session = object_session(row)
-        if session is None:
-            row.state = state
-            return
-        # what others have not written yet, among it perhaps the row itself
-        session.flush()
-        table = orm.Spawner.__table__
-        session.execute(table.update().where(table.c.id == row.id).values(state=state))
-        session.commit()
-        set_committed_value(row, "state", state)
+    def save_state(self) -> None:
+        """Write the state to the hub's database now; JupyterHub does so after a start only."""
+        self.keep_state()
+        self.write_state()
+
+    def write_state(self) -> None:
+        """Write what is kept."""
+        states.write(self.orm_spawner)
 
     def clear_state(self) -> None:
         """Forget the Lab and give back what it held."""
         super().clear_state()  # type: ignore[misc]  # JupyterHub's
+        states.forget(self.orm_spawner)
         self.book.release(self.key)
         self.record = None

@@ -153,8 +153,7 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
         await self.tell_plan(plan)
         self.name_home(auth_state)
         self.record = self._apply(plan, groups, mark)
-        # a hub that is killed from here on finds the pod again
-        self.save_state()
+        self.keep_state()
         try:
             return str(await super().start())
         except Refusal as refusal:
@@ -225,6 +224,8 @@ class KubeSpawner(EndingSpawner, PodDefaults, GpuKubeSpawner):
     async def get_pod_manifest(self) -> Any:
         """Add our volumes and devices to KubeSpawner's pod, past its formatting."""
         manifest = await super().get_pod_manifest()
+        # a hub that is killed from here on finds the pod again
+        self.write_state()
         spec = manifest.spec
         lab = next(each for each in spec.containers if each.name == "notebook")
         # else the names of other Services stand in every Lab's environment
