@@ -98,11 +98,24 @@ class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # ty
             None while it runs, else an exit code.
         """
         status: int | None = await super().poll()
+        if self._is_anothers(self._pod):
+            return 1
         if self._pod is not None and self._pod["status"]["phase"] in _OVER:
             # upstream leaves an evicted one, or takes it for a running one
             await self.stop(now=True)
             return 1 if status is None else status
         return status
+
+    async def stop(self, now: bool = False) -> None:
+        """End the pod; JupyterHub does so after a start that failed, too.
+
+        Parameters
+        ----------
+        now
+            Without time for the pod to end by itself.
+        """
+        if not self._is_anothers(self._pod):
+            await super().stop(now)
 
     def is_pod_running(self, pod: Any) -> bool:
         """Tell whether a pod runs.
@@ -148,6 +161,10 @@ class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # ty
         reflector = self.pod_reflector
         return None if reflector is None else reflector.pods.get(self._pod_key)
 
+    def _is_anothers(self, pod: Any) -> bool:
+        """Tell whether a pod that has this one's name is another user's."""
+        return pod is not None and not is_of(self.user.name, pod["metadata"])
+
     async def _start_reflector(
         self, kind: str, reflector_class: Any, replace: bool = False, **kwargs: Any
     ) -> Any:
@@ -176,9 +193,12 @@ class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # ty
             if error.status != HTTPStatus.CONFLICT:
                 # upstream would log all of the pod, with the server's token
                 raise no_refusal(error) from None
-        if self._pod is not None and not is_of(self.user.name, self._pod["metadata"]):
+        if self._is_anothers(self._pod):
             # upstream would end it
             raise taken_refusal(self.pod_name)
+        if self._pod is None:
+            # the watch will tell
+            return False
         self.log.info("A pod %s is left from before, removing it", self.pod_name)
         await self.stop(now=True)
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -139,3 +140,46 @@ async def test_pod_of_somebody_else_is_left_alone_when_it_has_the_name(
             with pytest.raises(Refusal, match="Another user's server is called jupyter-alice"):
                 await made._make_create_pod_request(None, 3)
     assert bool(stopped) is ended
+
+
+async def test_pod_that_nobody_has_seen_is_waited_for_when_it_has_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose it is, the watch will tell."""
+    monkeypatch.setattr(LastingKubeSpawner, "_pod", None)
+
+    async def conflict(_pod: object) -> None:
+        raise ApiException(status=409)
+
+    async def stop(**_: object) -> None:
+        raise AssertionError
+
+    async with spawner_of(monkeypatch) as made:
+        monkeypatch.setattr(made, "_create_pod", conflict)
+        monkeypatch.setattr(made, "stop", stop)
+        assert await made._make_create_pod_request(None, 3) is False
+
+
+async def test_pod_of_somebody_else_is_not_taken_for_ones_own_when_it_has_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """JupyterHub asks whether a server runs, and stops what could not start."""
+    metadata = {"name": "jupyter-alice", "annotations": {OWNER: "a-lice"}}
+    there = {"metadata": metadata, "status": {"phase": "Running"}}
+    asked = []
+
+    class Cluster:
+        async def delete_namespaced_pod(self, *_: object, **__: object) -> None:
+            asked.append("delete")
+
+    async def watching(**_: object) -> None:
+        """Watch already."""
+
+    async with spawner_of(monkeypatch) as made:
+        reflector = SimpleNamespace(pods={"labs/jupyter-alice": there}, first_load_future=None)
+        monkeypatch.setattr(LastingKubeSpawner, "pod_reflector", reflector)
+        monkeypatch.setattr(made, "_start_watching_pods", watching)
+        made.api = Cluster()
+        assert await made.poll() == 1
+        await made.stop(now=True)
+        assert asked == []
