@@ -25,6 +25,8 @@ c.KubeSpawner.extra_pod_config = {"schedulerName": "nobody"}
 c.KubeSpawner.start_timeout = 600
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 c.JupyterHub.log_level = "WARN"
+# each hub's own; the tests' is two seconds
+del c.Spawner.poll_interval
 """
 
 MORE = {
