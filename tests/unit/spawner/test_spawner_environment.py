@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from af_hub.spawner.lab_environment import LabFacts, lab_variables
 from af_hub.spawner.local.folders import Folders
-from af_hub.spawner.policy.plan import Plan
+from testbed.plans import SMALL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,16 +18,7 @@ def test_places_of_tokens_and_rucio_are_ours_when_a_profile_names_others(tmp_pat
     folders = Folders(tmp_path / "home", tmp_path / "run" / "alice", tmp_path / "lab.log")
     folders.create()
     theirs = {"RUCIO_CONFIG": "/elsewhere", "AF_TOKEN_DIR": "/elsewhere", "MY_OWN": "1"}
-    plan = Plan(
-        profile="small",
-        title="Small",
-        cpu=1,
-        ram=1024**3,
-        gpu=0,
-        gpu_product=None,
-        environment=tuple(theirs.items()),
-        max_lifetime=None,
-    )
+    plan = replace(SMALL, environment=tuple(theirs.items()))
     facts = LabFacts("alice", ("/cms",), plan, folders, "mark")
     variables = lab_variables({"X509_CERT_DIR": "/ca"}, facts)
     assert variables["RUCIO_CONFIG"] == str(folders.runtime / "rucio.cfg")

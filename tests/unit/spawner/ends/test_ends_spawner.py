@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +12,15 @@ import pytest
 
 from af_hub.spawner.ends.rules import Report
 from af_hub.spawner.kube.spawner import KubeSpawner
-from af_hub.spawner.policy.plan import Plan
 from af_hub.spawner.record import Record
 from testbed.kube_spawner import spawner
+from testbed.plans import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PLAN = Plan(
-    profile="small",
-    title="Small",
-    cpu=1,
-    ram=1024**3,
-    gpu=0,
-    gpu_product=None,
-    environment=(),
-    max_lifetime=None,
+PLAN = replace(
+    SMALL,
     idle_timeout=1800.0,
     gpu_idle_timeout=600.0,
 )

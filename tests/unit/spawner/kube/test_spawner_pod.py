@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -16,20 +16,18 @@ from af_hub.spawner.kube.pod import claim_name, literal
 from af_hub.spawner.policy.catalogue import visible
 from af_hub.spawner.policy.decision import decide
 from af_hub.spawner.policy.options import read_options
-from af_hub.spawner.policy.plan import Plan
 from af_hub.spawner.policy.site import Site, Usage
 from testbed import kube_spawner
 from testbed.kube_spawner import spawner
+from testbed.plans import SMALL
 
-PLAN = Plan(
-    profile="small",
-    title="Small",
+if TYPE_CHECKING:
+    from af_hub.spawner.policy.plan import Plan
+
+PLAN = replace(
+    SMALL,
     cpu=2,
-    ram=2**30,
-    gpu=0,
-    gpu_product=None,
     environment=(("TEXT", "{unescaped_username.__class__} {nokey} $(HOME) 5$"),),
-    max_lifetime=None,
 )
 
 

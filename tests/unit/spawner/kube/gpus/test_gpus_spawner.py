@@ -15,24 +15,21 @@ from af_hub.spawner.kube.gpus.count import Place, read_claim, read_node
 from af_hub.spawner.kube.gpus.pool import Pool
 from af_hub.spawner.kube.gpus.spawner import GpuKubeSpawner
 from af_hub.spawner.kube.gpus.watch import GpuWatch
-from af_hub.spawner.policy.plan import Plan
 from testbed.gpu_objects import GPU, node, pod
 from testbed.kube_spawner import spawner, written
+from testbed.plans import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from af_hub.spawner.kube.spawner import KubeSpawner
+    from af_hub.spawner.policy.plan import Plan
 
-PLAN = Plan(
+PLAN = replace(
+    SMALL,
     profile="gpu",
     title="GPU",
-    cpu=1,
-    ram=2**30,
     gpu=2,
-    gpu_product=None,
-    environment=(),
-    max_lifetime=None,
     groups=("/cms",),
 )
 
