@@ -17,7 +17,7 @@ class _Paced:
 
     async def prepare(self) -> None:
         """Wait until this request may go on, and find out who asks."""
-        await PacedSpawner.turns.take()
+        await PacedSpawner.turns.take(first=True)
         await super().prepare()  # type: ignore[misc]  # JupyterHub's
 
 

@@ -15,23 +15,27 @@ class Turns:
     """Lets one of those who wait go on in each round."""
 
     def __init__(self) -> None:
+        self._first: deque[asyncio.Future[None]] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._going = False
 
-    async def take(self) -> None:
+    async def take(self, *, first: bool = False) -> None:
         """Wait for a turn; nothing must be held meanwhile that others need."""
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
-        self._waiting.append(turn)
-        if len(self._waiting) == 1:
+        (self._first if first else self._waiting).append(turn)
+        if not self._going:
+            self._going = True
             loop.call_soon(self._next, loop)
         await turn
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        # those who were cancelled meanwhile want no turn
-        while self._waiting and self._waiting[0].done():
-            self._waiting.popleft()
-        if not self._waiting:
-            return
-        self._waiting.popleft().set_result(None)
-        if self._waiting:
-            loop.call_soon(self._next, loop)
+        for waiting in (self._first, self._waiting):
+            while waiting:
+                turn = waiting.popleft()
+                # who was cancelled meanwhile wants no turn
+                if not turn.done():
+                    turn.set_result(None)
+                    loop.call_soon(self._next, loop)
+                    return
+        self._going = False
