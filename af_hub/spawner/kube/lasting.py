@@ -97,9 +97,11 @@ class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # ty
         int or None
             None while it runs, else an exit code.
         """
-        status: int | None = await super().poll()
+        await self._start_watching_pods()
         if self._is_anothers(self._pod):
+            # upstream would send the user there
             return 1
+        status: int | None = await super().poll()
         if self._pod is not None and self._pod["status"]["phase"] in _OVER:
             # upstream leaves an evicted one, or takes it for a running one
             await self.stop(now=True)

@@ -165,7 +165,9 @@ async def test_pod_of_somebody_else_is_not_taken_for_ones_own_when_it_has_the_na
 ) -> None:
     """JupyterHub asks whether a server runs, and stops what could not start."""
     metadata = {"name": "jupyter-alice", "annotations": {OWNER: "a-lice"}}
-    there = {"metadata": metadata, "status": {"phase": "Running"}}
+    lab = {"name": "notebook", "state": {"running": {}}, "ready": True}
+    status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [lab]}
+    there = {"metadata": metadata, "status": status}
     asked = []
 
     class Cluster:
