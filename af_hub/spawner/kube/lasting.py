@@ -44,6 +44,9 @@ class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # ty
     _seen: bool | None = None
     """Whether the pod that a start waits for has been seen; None while nothing waits."""
 
+    _running: Any = None
+    """The pod as the API server had told when it was last found to run or to be on its way."""
+
     async def start(self) -> str:
         """Start the pod.
 
@@ -98,7 +101,11 @@ class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # ty
             None while it runs, else an exit code.
         """
         await self._start_watching_pods()
-        if self._is_anothers(self._pod):
+        pod = self._pod
+        if pod is not None and pod is self._running:
+            # nothing was told about it since the last look
+            return None
+        if self._is_anothers(pod):
             # upstream would send the user there
             return 1
         status: int | None = await super().poll()
@@ -106,6 +113,7 @@ class LastingKubeSpawner(PacedSpawner, OwnHomes, kubespawner.KubeSpawner):  # ty
             # upstream leaves an evicted one, or takes it for a running one
             await self.stop(now=True)
             return 1 if status is None else status
+        self._running = pod if status is None else None
         return status
 
     async def stop(self, now: bool = False) -> None:

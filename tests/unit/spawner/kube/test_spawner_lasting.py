@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -185,3 +186,34 @@ async def test_pod_of_somebody_else_is_not_taken_for_ones_own_when_it_has_the_na
         assert await made.poll() == 1
         await made.stop(now=True)
         assert asked == []
+
+
+async def test_pod_is_looked_at_again_when_something_was_told_about_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hub looks at each of its servers every few seconds."""
+    looks = []
+
+    async def watching(**_: object) -> None:
+        """Watch already."""
+
+    async def look(_self: object) -> int | None:
+        looks.append(True)
+        return 1 if reflector.pods["labs/jupyter-alice"]["status"]["phase"] == "Gone" else None
+
+    def told(phase: str) -> dict[str, Any]:
+        return {"metadata": {"name": "jupyter-alice"}, "status": {"phase": phase}}
+
+    async with spawner_of(monkeypatch) as made:
+        reflector = SimpleNamespace(pods={"labs/jupyter-alice": told("Running")})
+        monkeypatch.setattr(LastingKubeSpawner, "pod_reflector", reflector)
+        monkeypatch.setattr(made, "_start_watching_pods", watching)
+        monkeypatch.setattr("kubespawner.KubeSpawner.poll", look)
+        assert [await made.poll() for _ in range(3)] == [None] * 3
+        assert len(looks) == 1
+        reflector.pods["labs/jupyter-alice"] = told("Running")
+        assert await made.poll() is None
+        assert len(looks) == 2
+        reflector.pods["labs/jupyter-alice"] = told("Gone")
+        assert [await made.poll() for _ in range(2)] == [1, 1]
+        assert len(looks) == 4
