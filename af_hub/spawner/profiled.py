@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
 from traitlets import Any as AnyValue
-from traitlets import Callable, Dict, List, TraitError, Unicode, default, validate
+from traitlets import Callable, Dict, List, Unicode, default, validate
 from traitlets.config import LoggingConfigurable
 
 from af_hub.errors import Refusal
-from af_hub.facility.limits import Limit
-from af_hub.facility.profiles import Profile
 from af_hub.spawner.page import form
 from af_hub.spawner.page.compose import compose
 from af_hub.spawner.policy import decision
 from af_hub.spawner.policy.catalogue import visible
 from af_hub.spawner.policy.options import options_from_fields, options_from_query, read_options
 from af_hub.spawner.refusals import request_refused, start_refused
+from af_hub.spawner.settings import read_limits, read_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from af_hub.facility.limits import Limit
+    from af_hub.facility.profiles import Profile
     from af_hub.spawner.page.content import Page
     from af_hub.spawner.policy.offers import Offer
     from af_hub.spawner.policy.plan import Plan
     from af_hub.spawner.policy.site import Site, Usage
-
-_Entry = TypeVar("_Entry")
-
-_CATALOGUE: TypeAdapter[tuple[Profile, ...]] = TypeAdapter(tuple[Profile, ...])
-_LIMITS: TypeAdapter[tuple[Limit, ...]] = TypeAdapter(tuple[Limit, ...])
 
 
 class ProfiledSpawner(LoggingConfigurable):
@@ -117,12 +112,12 @@ class ProfiledSpawner(LoggingConfigurable):
     @validate("profiles")
     def _valid_profiles(self, proposal: dict[str, Any]) -> list[Profile]:
         """Refuse a catalogue with a mistake when the hub starts, not when somebody spawns."""
-        return _checked("profiles", _CATALOGUE, proposal["value"])
+        return read_profiles(proposal["value"])
 
     @validate("limits")
     def _valid_limits(self, proposal: dict[str, Any]) -> list[Limit]:
         """Refuse a limit with a mistake when the hub starts."""
-        return _checked("limits", _LIMITS, proposal["value"])
+        return read_limits(proposal["value"])
 
     @default("user_options")
     def _default_user_options(self) -> dict[str, Any]:
@@ -286,20 +281,3 @@ class ProfiledSpawner(LoggingConfigurable):
             user=self.user.name,
             server=self.name,
         )
-
-
-_read: dict[str, tuple[list[Any], list[Any]]] = {}
-"""What was read last, and what was made of it: the hub makes a spawner for each user, always of the same
-settings."""
-
-
-def _checked(name: str, kind: TypeAdapter[tuple[_Entry, ...]], value: list[Any]) -> list[_Entry]:
-    """Read a trait's entries, dictionaries or models; name the trait in what is wrong."""
-    before, found = _read.get(name, ([], []))
-    if not before or before != value:
-        try:
-            found = list(kind.validate_python(value))
-        except ValidationError as error:
-            raise TraitError(f"{name}: {error}") from None
-        _read[name] = value, found
-    return list(found)
