@@ -10,6 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from af_hub.spawner import states
+from testbed.kube_spawner import spawner
+from testbed.plans import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,3 +118,28 @@ def test_state_of_a_row_that_is_not_saved_yet_goes_with_it(db: Any) -> None:
     states.keep(new, {"pod_name": "y"})
     states.write(new)
     assert stored(db)()[1] == {"pod_name": "y"}
+
+
+async def test_state_is_written_before_the_pod_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hub that is killed then finds the pod again."""
+    async with spawner(monkeypatch) as made:
+        made.record = made._apply(SMALL, frozenset({"/cms"}))
+        made.keep_state()
+        assert stored(made.db)() == [None]
+        await made.get_pod_manifest()
+        (state,) = stored(made.db)()
+        assert state["af"] == made.record.to_state()
+
+
+async def test_state_is_not_written_when_the_server_has_ended_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it held is free; a restarted hub must not take it for held."""
+    async with spawner(monkeypatch) as made:
+        made.record = made._apply(SMALL, frozenset({"/cms"}))
+        made.keep_state()
+        made.clear_state()
+        made.write_state()
+        assert stored(made.db)() == [None]
