@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.figure import Figure, table
+from bench.figure import header
 
 NAMES = (
     "lab_start",
@@ -40,11 +41,20 @@ def main(arguments: list[str]) -> None:
     unknown = set(arguments) - set(NAMES)
     if unknown:
         sys.exit(f"no bench named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    figures: list[Figure] = []
+    print(header(), flush=True)
+    failed = []
     for name in arguments or NAMES:
         print(f"… {name}", file=sys.stderr, flush=True)
-        figures += importlib.import_module(f"bench.{name}").measure()
-    print(table(figures))
+        try:
+            figures = importlib.import_module(f"bench.{name}").measure()
+        except Exception:  # noqa: BLE001  the others are worth an hour
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        for figure in figures:
+            print(figure.row(), flush=True)
+    if failed:
+        sys.exit(f"no figures from {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from os import cpu_count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Figure:
         """Return the line of the Markdown table."""
         spread = f"{min(self.values):.3g}-{max(self.values):.3g}"
         verdict = "kept" if self.holds(self.median) else "**missed**"
+        if not self.target:
+            verdict = ""
         cells = (
             self.name,
             f"{self.median:.3g} {self.unit} ({spread}, n={len(self.values)})",
@@ -69,8 +71,3 @@ def header() -> str:
         "| figure | median (range, runs) | target | | baseline in the same run | note |\n"
         "|---|---|---|---|---|---|"
     )
-
-
-def table(figures: Iterable[Figure]) -> str:
-    """Return the whole table."""
-    return "\n".join([header(), *(figure.row() for figure in figures)])
