@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -29,6 +30,12 @@ def test_catalogue_is_the_same_object_for_all_users(
     # the lists are each user's own
     alice.profiles.clear()
     assert bob.profiles == [Profile.model_validate(SMALL)]
+
+
+def test_profile_is_its_own_copy() -> None:
+    """Traitlets copies what is configured for each spawner, 1.5 ms for 16 profiles."""
+    profile = Profile.model_validate(SMALL)
+    assert copy.deepcopy([profile])[0] is profile
 
 
 def test_catalogue_is_read_again_when_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
