@@ -38,6 +38,8 @@ async def scheduler(folder: Path, *protocols: str) -> AsyncIterator[tuple[Schedu
             port=0,
             security=SECURITY if protocols[0] == "tls" else None,
             dashboard=False,
+            # else it is 8787, also without a dashboard
+            dashboard_address=":0",
         )
     async with running:
         for protocol in protocols[1:]:
