@@ -40,6 +40,14 @@ def cell(source: str) -> dict[str, Any]:
     }
 
 
+def run(page: Any, code: Any) -> None:
+    """Run a cell as a person does, who sees where the cursor is and that something happens."""
+    code.locator(".cm-content").click()
+    expect(code.locator(".cm-editor")).to_contain_class("cm-focused")
+    page.keyboard.press("Shift+Enter")
+    expect(code.locator(".jp-InputPrompt")).not_to_have_text("[ ]:")
+
+
 @pytest.fixture
 def lab(front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
     """Run a Lab with a limit of its own; a system's needs a control group."""
@@ -69,8 +77,7 @@ def test_the_user_is_told_and_can_go_on_when_a_kernel_was_ended(
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     expect(cells).to_have_count(2, timeout=60_000)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
-    cells.first.locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
+    run(page, cells.first)
     page.wait_for_selector(NOTICE, timeout=120_000)
     shoot(page, "memory-notice")
     dialog = page.locator(NOTICE)
@@ -82,8 +89,7 @@ def test_the_user_is_told_and_can_go_on_when_a_kernel_was_ended(
     restarting.get_by_role("button", name="Ok").click()
     expect(cells.first.locator(".jp-OutputArea")).to_contain_text("Kernel ended: no memory left")
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
-    cells.nth(1).locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
+    run(page, cells.nth(1))
     expect(cells.nth(1).locator(".jp-OutputArea")).to_contain_text("still 42", timeout=60_000)
     expect(page.locator(".jp-Dialog")).to_have_count(0)
     shoot(page, "memory-output")
