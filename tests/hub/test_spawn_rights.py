@@ -205,6 +205,17 @@ async def names_told(told: AsyncIterator[tuple[str, str]]) -> list[str]:
     raise AssertionError("the stream ended without a word")
 
 
+async def log_out_beside_an_open_page(session: Any, url: str) -> None:
+    """Log out of a browser; wait until its page must ask anew, and see it refused then."""
+    async with session.get(url) as stream:
+        told = events(stream)
+        await anext(told)
+        await (await session.get("/hub/logout")).read()
+        await names_told(told)
+    async with session.get(url) as answer:
+        assert answer.status == 403
+
+
 async def test_open_page_asks_anew_when_its_user_was_moved_or_logged_out(
     hasty_hub: ProfileHub,
 ) -> None:
@@ -222,13 +233,7 @@ async def test_open_page_asks_anew_when_its_user_was_moved_or_logged_out(
             await names_told(told)
         async with session.get(url) as stream:
             assert "members" not in await names_told(events(stream))
-        async with session.get(url) as stream:
-            told = events(stream)
-            await anext(told)
-            await (await session.get("/hub/logout")).read()
-            await names_told(told)
-        async with session.get(url) as answer_:
-            assert answer_.status == 403
+        await log_out_beside_an_open_page(session, url)
 
 
 async def test_open_page_asks_anew_at_once_when_the_authenticator_tells_of_logouts(
@@ -242,15 +247,8 @@ async def test_open_page_asks_anew_at_once_when_the_authenticator_tells_of_logou
     ):
         told_others = events(others)
         await anext(told_others)
-        url = address(hub, session, stream="1")
-        async with session.get(url) as stream:
-            told = events(stream)
-            await anext(told)
-            await (await session.get("/hub/logout")).read()
-            # within seconds; it would be minutes
-            await names_told(told)
-        async with session.get(url) as answer:
-            assert answer.status == 403
+        # within seconds; it would be minutes
+        await log_out_beside_an_open_page(session, address(hub, session, stream="1"))
         # nobody else is
         await hub.api("POST", "/users/bob/server", {"user_options": {"profile": "small"}})
         assert (await anext(told_others))[0] == "message"

@@ -12,7 +12,7 @@ from collections import deque
 
 
 class Turns:
-    """Lets one of those who wait go on in each round."""
+    """Lets one of those who wait go on in each round; new requests before what has begun."""
 
     def __init__(self) -> None:
         self._first: deque[asyncio.Future[None]] = deque()
@@ -20,7 +20,14 @@ class Turns:
         self._going = False
 
     async def take(self, *, first: bool = False) -> None:
-        """Wait for a turn; nothing must be held meanwhile that others need."""
+        """Wait for a turn; nothing must be held meanwhile that others need.
+
+        Parameters
+        ----------
+        first
+            Go before all that wait without it: somebody waits for an answer. Requests that kept
+            starts waiting for long would have to use all of a core.
+        """
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
         (self._first if first else self._waiting).append(turn)

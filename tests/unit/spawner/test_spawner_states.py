@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from testbed.kube_spawner import spawner
 from testbed.plans import SMALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 
@@ -120,13 +121,20 @@ def test_state_of_a_row_that_is_not_saved_yet_goes_with_it(db: Any) -> None:
     assert stored(db)()[1] == {"pod_name": "y"}
 
 
+@asynccontextmanager
+async def starting(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """Make a spawner whose start has been granted."""
+    async with spawner(monkeypatch) as made:
+        made.record = made._apply(SMALL, frozenset({"/cms"}))
+        made.keep_state()
+        yield made
+
+
 async def test_state_is_written_before_the_pod_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A hub that is killed then finds the pod again."""
-    async with spawner(monkeypatch) as made:
-        made.record = made._apply(SMALL, frozenset({"/cms"}))
-        made.keep_state()
+    async with starting(monkeypatch) as made:
         assert stored(made.db)() == [None]
         await made.get_pod_manifest()
         (state,) = stored(made.db)()
@@ -137,9 +145,7 @@ async def test_state_is_not_written_when_the_server_has_ended_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What it held is free; a restarted hub must not take it for held."""
-    async with spawner(monkeypatch) as made:
-        made.record = made._apply(SMALL, frozenset({"/cms"}))
-        made.keep_state()
+    async with starting(monkeypatch) as made:
         made.clear_state()
         made.write_state()
         assert stored(made.db)() == [None]
