@@ -6,14 +6,13 @@ The kernel is killed, not asked: it could finish with the memory before it finis
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import time
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from .notices import ENDS_IN_A_ROW, Crowded, Ended, Killed
 from .processes import Process, Tree, look, own_memory, read, trees
+from .signals import await_release, held_still, kill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,16 +28,16 @@ WORTH = 0.1
 SOON = 30.0
 """Seconds of age below which the end of a kernel counts as one soon after its start."""
 
-RELEASE_LIMIT = 15.0
-"""Seconds for which the memory of what was killed may take to come back."""
-
-THREADS_LIMIT = 1.0
-"""Seconds for which it may take after the processes are gone."""
-
-RELEASE_PAUSE = 0.01
-
 CROWDED_PAUSE = 0.25
 """Seconds between two looks while nothing can be done."""
+
+SECOND_LOOK = 0.05
+"""Seconds until the one that shows that it is so: at the first, the system may just be killing."""
+
+DEATH_LIMIT = 0.25
+"""Seconds within which it is seen which kernel the system has killed."""
+
+DEATH_PAUSE = 0.01
 
 
 class Guard:
@@ -63,16 +62,34 @@ class Guard:
         self._kernels = kernels
         self._tell = tell
         self._spared = spared
-        self._crowded = False
+        self._in_vain = 0
         self._in_a_row: dict[str, int] = {}
+        self._dead: set[int] = set()
 
     def relieved(self) -> None:
         """Take note that there is room again."""
-        self._crowded = False
+        self._in_vain = 0
 
     def killed(self) -> None:
         """Take note that the system was faster; where it kills all at once, nobody can."""
-        self._tell(Killed())
+        dead = self._newly_dead()
+        end = time.monotonic() + DEATH_LIMIT
+        while not dead and time.monotonic() < end:
+            time.sleep(DEATH_PAUSE)
+            dead = self._newly_dead()
+        self._dead.update(dead.values())
+        for kernel in dead or (None,):
+            self._tell(Killed(kernel))
+
+    def _newly_dead(self) -> dict[str, int]:
+        """Return the kernels that are dead without our doing, until Jupyter starts them anew."""
+        kernels = self._kernels()
+        self._dead &= set(kernels.values())
+        return {
+            kernel: pid
+            for kernel, pid in kernels.items()
+            if pid not in self._dead and read(pid) is None
+        }
 
     def act(self, meter: Meter, reading: Reading) -> float:
         """End the kernel that holds most; return the seconds until the next look.
@@ -81,27 +98,41 @@ class Guard:
         and the memory would be full a moment later all the same.
         """
         kernels = dict(self._kernels())
-        found = self._trees(kernels, meter.processes())
-        largest = max(found, key=lambda tree: tree.resident, default=None)
-        if largest is None:
-            return CROWDED_PAUSE
-        if largest.kernel is None or largest.resident < WORTH * reading.limit:
-            if not self._crowded:
-                self._crowded = True
-                self._tell(Crowded(largest, reading))
-            return CROWDED_PAUSE
-        # pages that its processes share were counted for each
-        held = min(sum(own_memory(one.pid) for one in largest.processes), reading.held)
-        ended = Ended(largest.kernel, held, reading, self._for_good(largest))
-        if ended.for_good:
-            # first, or the server might just start it again
-            self._tell(ended)
-        killed = _kill(largest)
+        # what is left is for the one that grows, and goes while one looks who it is
+        stands_still = nullcontext() if self._told_in_vain else held_still(kernels.values())
+        with stands_still:
+            found = self._trees(kernels, meter.processes())
+            largest = max(found, key=lambda tree: tree.resident, default=None)
+            if largest is None:
+                return CROWDED_PAUSE
+            if largest.kernel is None or largest.resident < WORTH * reading.limit:
+                return self._look_on(largest, reading)
+            # pages that its processes share were counted for each
+            held = min(sum(own_memory(one.pid) for one in largest.processes), reading.held)
+            ended = Ended(largest.kernel, held, reading, self._for_good(largest))
+            self._dead.add(kernels[largest.kernel])
+            if ended.for_good:
+                # first, or the server might just start it again
+                self._tell(ended)
+            killed = kill(largest)
         if not ended.for_good:
             self._tell(ended)
         killed |= self._kill_late(largest, kernels)
-        _await_release(killed, meter, reading.held - held // 2)
+        await_release(killed, meter, reading.held - held // 2)
         return 0.0
+
+    @property
+    def _told_in_vain(self) -> bool:
+        return self._in_vain > 1
+
+    def _look_on(self, largest: Tree, reading: Reading) -> float:
+        """Tell once that the memory is full of what is not ended."""
+        self._in_vain += 1
+        if self._in_vain == 1:
+            return SECOND_LOOK
+        if self._in_vain == 2:
+            self._tell(Crowded(largest, reading))
+        return CROWDED_PAUSE
 
     def _trees(self, kernels: Mapping[str, int], counted: frozenset[int] | None) -> list[Tree]:
         processes = look()
@@ -118,7 +149,7 @@ class Guard:
             if not left:
                 break
             for each in left:
-                late |= _kill(each)
+                late |= kill(each)
         return late
 
     def _for_good(self, tree: Tree) -> bool:
@@ -128,31 +159,3 @@ class Guard:
         times = self._in_a_row.get(kernel, 0) + 1 if age < SOON else 0
         self._in_a_row[kernel] = times
         return times >= ENDS_IN_A_ROW
-
-
-def _kill(tree: Tree) -> set[int]:
-    """Kill a tree at once; return the processes."""
-    for process in tree.processes:
-        with suppress(OSError):
-            os.kill(process.pid, signal.SIGKILL)
-    return {process.pid for process in tree.processes}
-
-
-def _await_release(killed: set[int], meter: Meter, wanted: int) -> None:
-    """Wait until what was killed is gone, or the next kernel would be ended for its memory.
-
-    Parameters
-    ----------
-    wanted
-        Bytes to which that should bring the meter.
-    """
-    end = time.monotonic() + RELEASE_LIMIT
-    while any(read(pid) is not None for pid in killed):
-        if time.monotonic() > end:
-            log.warning("processes that were killed are still there: %s", sorted(killed))
-            return
-        time.sleep(RELEASE_PAUSE)
-    # the memory goes with the last thread, which may come after the process is seen to be gone
-    end = time.monotonic() + THREADS_LIMIT
-    while time.monotonic() < end and (now := meter.read()) is not None and now.held > wanted:
-        time.sleep(RELEASE_PAUSE)

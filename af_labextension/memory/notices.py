@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 ENDS_IN_A_ROW = 3
 """Ends of a kernel, each soon after its start, after which it is not started again."""
 
+LOST = "What it had in memory is gone; what the notebook shows and the files are untouched. "
+NEXT = "A new kernel takes its place; nothing runs in it until you run it."
+ADVICE = (
+    "Read data in pieces: fewer branches, uproot.iterate, chunks.",
+    "Let a Dask cluster do it: its workers have memory of their own.",
+    "Start the server with a profile that has more memory.",
+    "Shut down kernels that you do not need.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -57,7 +66,15 @@ class Crowded:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """The system has killed a process, because the memory was used up before a kernel was ended."""
+    """The system has killed a process, because the memory was used up before a kernel was ended.
+
+    Parameters
+    ----------
+    kernel
+        Identifier of the kernel that it was; None if it was none, or nobody can tell.
+    """
+
+    kernel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +121,25 @@ def of_ended(ended: Ended, path: str | None, name: str) -> Notice:
     name
         Name of the kind of kernel.
     """
-    who = f"The kernel of {path}" if path else f"A kernel ({name}) without a notebook"
-    first = "What it had in memory is gone; what the notebook shows and the files are untouched. "
+    first = LOST
     if ended.for_good:
         first += (
             f"It was ended {ENDS_IN_A_ROW} times in a row soon after its start, so it is not"
             " started again by itself."
         )
     else:
-        first += "A new kernel takes its place; nothing runs in it until you run it."
+        first += NEXT
     return Notice(
         kind="ended",
         kernel=ended.kernel,
         path=path,
         title="Kernel ended: no memory left",
         text=(
-            f"{who} held {amount(ended.held)} and was ended, because {_of(ended.reading)} of this"
-            " server's memory were in use. All else in this server goes on."
+            f"{_who(path, name)} held {amount(ended.held)} and was ended, because"
+            f" {_of(ended.reading)} of this server's memory were in use. All else in this server"
+            " goes on."
         ),
-        advice=(
-            first,
-            "Read data in pieces: fewer branches, uproot.iterate, chunks.",
-            "Let a Dask cluster do it: its workers have memory of their own.",
-            "Start the server with a profile that has more memory.",
-            "Shut down kernels that you do not need.",
-        ),
+        advice=(first, *ADVICE),
     )
 
 
@@ -151,19 +162,41 @@ def of_crowded(crowded: Crowded) -> Notice:
     )
 
 
-def of_killed() -> Notice:
-    """Tell that the system was faster than the guard."""
+def of_killed(killed: Killed, path: str | None, name: str) -> Notice:
+    """Tell that the system was faster than the guard.
+
+    Parameters
+    ----------
+    path, name
+        As for a kernel that was ended.
+    """
+    if killed.kernel is None:
+        return Notice(
+            kind="killed",
+            kernel=None,
+            path=None,
+            title="Memory used up",
+            text=(
+                "Memory used up: the system killed a process of this server. A kernel that died"
+                " just now died of that."
+            ),
+            advice=(),
+        )
     return Notice(
         kind="killed",
-        kernel=None,
-        path=None,
-        title="Memory used up",
+        kernel=killed.kernel,
+        path=path,
+        title="Kernel killed: no memory left",
         text=(
-            "Memory used up: the system killed a process of this server. A kernel that died just"
-            " now died of that."
+            f"{_who(path, name)} was killed by the system, because it filled this server's memory"
+            " faster than it could be ended. All else in this server goes on."
         ),
-        advice=(),
+        advice=(LOST + NEXT, *ADVICE),
     )
+
+
+def _who(path: str | None, name: str) -> str:
+    return f"The kernel of {path}" if path else f"A kernel ({name}) without a notebook"
 
 
 def amount(size: int) -> str:

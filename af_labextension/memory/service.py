@@ -110,10 +110,17 @@ class MemoryService:
         task.add_done_callback(self._telling.discard)
 
     async def _tell(self, what: Ended | Crowded | Killed) -> None:
-        if isinstance(what, Ended):
-            notice = of_ended(what, await self._path(what.kernel), self._name(what.kernel))
+        if isinstance(what, Crowded):
+            notice = of_crowded(what)
         else:
-            notice = of_crowded(what) if isinstance(what, Crowded) else of_killed()
+            # a kernel that the system has killed is told of as one that the guard has
+            path = None if what.kernel is None else await self._path(what.kernel)
+            name = "" if what.kernel is None else self._name(what.kernel)
+            notice = (
+                of_ended(what, path, name)
+                if isinstance(what, Ended)
+                else of_killed(what, path, name)
+            )
         log.warning("%s", notice.text)
         self._notices.append(notice)
         self._server.event_logger.emit(schema_id=EVENT, data={"id": notice.id})

@@ -53,9 +53,9 @@ class MemoryTraits(Configurable):
         help="""
         Bytes of the limit that are kept free: a kernel is ended when less is left.
 
-        0 means 5 % of the limit, at least 64 MiB and at most 1 GiB. Looking and killing take up to
-        90 ms on a busy machine, in which a kernel that grows by 1 GiB a second takes 92 MiB: set
-        more where many threads fill memory at once.
+        0 means 5 % of the limit, at least 64 MiB and at most 1 GiB. Until a kernel stands still it
+        takes 5 to 25 ms on a busy machine, in which one that grows by 2.8 GiB a second takes up to
+        70 MiB: set more where many threads fill memory at once.
         """,
     ).tag(config=True)
 

@@ -247,8 +247,9 @@ export type * from './clusters/types';
 /** What the guard of the server's memory tells. */
 export interface IMemoryNotice {
   readonly id: string;
-  /** A kernel was ended; the memory is nearly full, and not by a kernel; the system killed. */
+  /** A kernel was ended; the memory is nearly full, and not by a kernel; the system killed a process. */
   readonly kind: 'ended' | 'crowded' | 'killed';
+  /** The one that was ended or killed; null if none was. */
   readonly kernel: string | null;
   /** Of the notebook; null if the kernel had none. */
   readonly path: string | null;

@@ -79,13 +79,12 @@ def lives_on(lab: GuardedLab, kernel_id: str) -> bool:
     return any(one["id"] == kernel_id for one in lab.ask("api/kernels"))
 
 
-@pytest.mark.parametrize("code", [STEPS, AT_ONCE], ids=["steps", "at-once"])
 def test_the_kernel_ends_with_a_message_and_nothing_else_when_it_grows_past_the_limit(
-    lab: GuardedLab, code: str
+    lab: GuardedLab,
 ) -> None:
     small, large = lab.notebook("small.ipynb"), lab.notebook("work/large.ipynb")
     small.run("kept = 42")
-    large.begin(code)
+    large.begin(STEPS)
     notice = large.ended()
     assert "work/large.ipynb" in notice["text"]
     assert "of 768 MiB" in notice["text"]
@@ -95,6 +94,23 @@ def test_the_kernel_ends_with_a_message_and_nothing_else_when_it_grows_past_the_
     small.run("assert kept == 42")
     assert [one["kernel"] for one in lab.news()] == [large.id]
     assert "work/large.ipynb" in lab.log.read_text()
+
+
+def test_only_its_kernel_dies_with_words_when_a_notebook_grows_as_fast_as_the_machine_can(
+    own_group: MemoryGroup, tmp_path: Path
+) -> None:
+    """By the guard; on a machine that is too busy for it, by the system, and the user knows all the same."""
+    with guarded_lab(tmp_path / "home", own_group) as lab:
+        small, large = lab.notebook("small.ipynb"), lab.notebook("work/large.ipynb")
+        small.run("kept = 42")
+        large.begin(AT_ONCE)
+        notice = large.ended()
+        assert notice["kind"] == ("killed" if own_group.kills else "ended")
+        assert "work/large.ipynb" in notice["text"]
+        large.connect()
+        large.run("assert 'held' not in globals()")
+        small.run("assert kept == 42")
+        assert [one["kernel"] for one in lab.news()] == [large.id]
 
 
 def test_the_system_kills_when_nobody_guards(own_group: MemoryGroup, tmp_path: Path) -> None:
@@ -113,9 +129,12 @@ def test_the_user_is_told_when_the_system_was_faster(
     with guarded_lab(tmp_path / "home", own_group, memory_reserve=1) as lab:
         large = lab.notebook("large.ipynb")
         large.begin(STEPS)
-        until(lab.notices, lab)
-        assert lab.notices()[0]["kind"] == "killed"
+        notice = large.ended()
+        assert notice["kind"] == "killed"
+        assert "large.ipynb" in notice["text"]
         assert own_group.kills > 0
+        assert lab.news() == [notice]
+        large.connect()
 
 
 def test_the_whole_tree_of_a_kernel_ends_when_its_children_hold_the_memory(

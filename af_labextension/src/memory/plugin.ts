@@ -66,7 +66,7 @@ function show(
   tracker: INotebookTracker | null,
   interrupted: Map<string, CodeCell>
 ): void {
-  if (notice.kind !== 'ended') {
+  if (notice.kernel === null) {
     Notification.warning(notice.text, { autoClose: false });
     return;
   }

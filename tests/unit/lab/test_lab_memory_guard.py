@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,13 +49,29 @@ SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 
 def sleeper() -> subprocess.Popen[bytes]:
     """Run a Python in a session of its own, as a kernel does; it is up and holds some MB."""
+    return started()[0]
+
+
+def started(first: str = "") -> tuple[subprocess.Popen[bytes], bytes]:
+    """Run one that does something first; return it and the line that it prints."""
     running = subprocess.Popen(
-        [sys.executable, "-c", SLEEP], stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", f"{first}\n{SLEEP}"], stdout=subprocess.PIPE, start_new_session=True
     )
     assert running.stdout is not None
-    running.stdout.readline()
+    line = running.stdout.readline()
     running.stdout.close()
-    return running
+    return running, line
+
+
+@contextmanager
+def sleeping(first: str = "") -> Iterator[tuple[subprocess.Popen[bytes], bytes]]:
+    """Run one for a while, with all that it starts."""
+    running, line = started(first)
+    try:
+        yield running, line
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
 
 
 def process(
@@ -283,13 +302,16 @@ def test_no_kernel_is_killed_when_another_program_holds_most(
         guard, told = guarding(lambda: {"one": child.pid})
         meter, reading = Counted(child.pid, other.pid), Reading(120 * MIB, 120 * MIB)
         assert guard.act(meter, reading) > 0
+        assert told == []  # what the system kills at this moment may still be counted
+        assert guard.act(meter, reading) > 0
         assert guard.act(meter, reading) > 0  # told once
         (crowded,) = told
         assert isinstance(crowded, Crowded)
         assert crowded.largest.processes[0].pid == other.pid
         assert child.poll() is None
         guard.relieved()
-        guard.act(meter, reading)
+        for _ in range(2):
+            guard.act(meter, reading)
         assert len(told) == 2
     finally:
         other.kill()
@@ -300,9 +322,76 @@ def test_no_kernel_is_killed_when_that_would_free_next_to_nothing(
     child: subprocess.Popen[bytes],
 ) -> None:
     guard, told = guarding(lambda: {"one": child.pid})
-    guard.act(Counted(child.pid), Reading(8 * GIB, 8 * GIB))
+    for _ in range(2):
+        guard.act(Counted(child.pid), Reading(8 * GIB, 8 * GIB))
     assert child.poll() is None
     assert isinstance(told[0], Crowded)
+
+
+class Looking(Counted):
+    """One that sees what the processes do while the guard looks at them."""
+
+    def __init__(self, *pids: int) -> None:
+        super().__init__(*pids)
+        self.states: list[str] = []
+
+    def processes(self) -> frozenset[int]:
+        """Look until all stand still, or for half a second, and give them."""
+        end = time.monotonic() + 0.5
+        while (states := [state(pid) for pid in sorted(self.pids)]) != ["T"] * len(states):
+            if time.monotonic() > end:
+                break
+        self.states += states
+        return self.pids
+
+
+def state(pid: int) -> str:
+    """Return what a process does: R, S, T (held still) …."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_kernels_stand_still_until_it_is_known_whom_to_end_and_no_longer() -> None:
+    first = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'while True: pass'])"
+    )
+    with sleeping(f"{first}; print(p.pid)") as (kernel, line), sleeping() as (other, _):
+        pool = int(line)
+        guard, told = guarding(lambda: {"one": kernel.pid, "two": other.pid})
+        meter = Looking(kernel.pid, pool, other.pid)
+        for _ in range(3):
+            guard.act(meter, Reading(8 * GIB, 8 * GIB))
+        # the third time it is known that holding them still is of no use
+        assert meter.states[:6] == ["T"] * 6
+        assert "T" not in meter.states[6:]
+        assert "T" not in {state(pid) for pid in (kernel.pid, pool, other.pid)}
+        assert len(told) == 1
+
+
+def test_kernels_go_on_when_looking_fails(child: subprocess.Popen[bytes]) -> None:
+    class Broken(Counted):
+        def processes(self) -> frozenset[int]:
+            """Fail."""
+            raise OSError
+
+    guard, _ = guarding(lambda: {"one": child.pid})
+    with pytest.raises(OSError, match=r"^$"):
+        guard.act(Broken(), Reading(GIB, GIB))
+    assert state(child.pid) == "S"
+
+
+def test_it_is_told_which_kernel_the_system_has_killed_and_once() -> None:
+    with sleeping() as (one, _), sleeping() as (two, _):
+        guard, told = guarding(lambda: {"one": one.pid, "two": two.pid})
+        guard.killed()
+        assert told == [Killed(None)]
+        two.kill()
+        guard.killed()
+        guard.killed()  # a process that is no kernel, while Jupyter has not started another yet
+        assert told[1:] == [Killed("two"), Killed(None)]
+        guard.act(Counted(one.pid), Reading(20 * MIB, 20 * MIB))
+        guard.killed()  # the guard and the system meant the same one
+        assert isinstance(told[3], Ended)
+        assert told[4:] == [Killed(None)]
 
 
 def test_a_kernel_is_left_dead_when_it_fills_the_memory_by_itself_again_and_again(
@@ -349,6 +438,10 @@ def test_the_notice_says_which_notebook_how_much_and_what_to_do() -> None:
     advice = " ".join(notice["advice"])
     for word in ("profile", "pieces", "Dask", "new kernel takes its place"):
         assert word in advice
+    killed = of_killed(Killed("k"), "work/Zmumu.ipynb", "python3")
+    assert "work/Zmumu.ipynb" in killed.text
+    assert "killed by the system" in killed.text
+    assert killed.advice == notice["advice"]
     lonely = of_ended(Ended("k", GIB, Reading(GIB, GIB), for_good=True), None, "python3")
     assert "(python3)" in lonely.text
     assert "not started again" in lonely.advice[0]
@@ -361,7 +454,7 @@ def test_a_notification_is_shown_whole(name: str, resident: int) -> None:
     text = of_crowded(Crowded(tree, full)).text
     if name.isascii() and name.isprintable():
         assert len(text) <= 140
-    assert len(of_killed().text) <= 140
+    assert len(of_killed(Killed(), None, "").text) <= 140
 
 
 def test_amounts_are_read_by_people() -> None:
