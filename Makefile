@@ -120,18 +120,36 @@ system: ## Install what the tests need from Debian, as root
 
 KUBE := PYTHONPATH=tests $(BIN)/python -m testbed.kube
 
+# two at a time, since much of their time they wait; what one prints comes at its end
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target
+
 .PHONY: test
 test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test but those of Kubernetes and images, on JupyterHub 6.1 and 5.5
 	cd $(FRONT) && npm run --silent test
-	$(BIN)/pytest --ignore=tests/kube --ignore=tests/images $(PYTEST_ARGS)
+	$(SIDE_BY_SIDE) --jobs=2 $(TEST_PARTS:%=_test-%) _test-hubs-5.5
+
+# the longest first; `units` has all that no other part has
+TEST_PARTS := units labs data hubs
+TESTS_labs := tests/lab
+TESTS_data := tests/data tests/faults
+TESTS_hubs := tests/hub tests/browser
+TESTS_units := $(filter-out \
+  $(TESTS_labs) $(TESTS_data) $(TESTS_hubs) tests/kube tests/images tests/testbed tests/bench, \
+  $(patsubst %/,%,$(wildcard tests/*/)))
+
+.PHONY: $(TEST_PARTS:%=_test-%) _test-hubs-5.5
+$(TEST_PARTS:%=_test-%): _test-%:
+	$(BIN)/pytest $(TESTS_$*) $(PYTEST_ARGS)
+
+_test-hubs-5.5:
 	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
 
 .PHONY: test-kube
 test-kube: $(VENV)/.dev setup system helm-tools ## The tests of Kubernetes, values and images, as root on Debian; builds for minutes the first time
 	$(KUBE) tools --for-tests
 	$(IMAGES)
-	@# three at a time, since all wait most of the time; what one prints comes at its end
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(KUBE_PARTS:%=_test-kube-%)
+	@# three at a time, since all wait most of the time
+	$(SIDE_BY_SIDE) --jobs=3 $(KUBE_PARTS:%=_test-kube-%)
 
 # the Labs of one part disturb those of another: `own` gives a part a cluster that nobody else uses
 KUBE_PARTS := labs gpus images
