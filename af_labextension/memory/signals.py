@@ -33,14 +33,16 @@ def held_still(leaders: Collection[int]) -> Iterator[None]:
     """Let processes do nothing meanwhile, each with its process group if it leads one.
 
     Jupyter starts a kernel as the leader of a group, in which what it starts is, too, unless that
-    makes a group of its own.
+    makes a group of its own. Only children of this process are: a kernel that runs elsewhere may
+    have the number of a stranger here.
     """
+    still = [pid for pid in leaders if (one := read(pid)) and one.parent == os.getpid()]
     try:
-        for pid in leaders:
+        for pid in still:
             _send(pid, signal.SIGSTOP)
         yield
     finally:
-        for pid in leaders:
+        for pid in still:
             _send(pid, signal.SIGCONT)
 
 

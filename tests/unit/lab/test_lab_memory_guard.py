@@ -53,7 +53,7 @@ def sleeper() -> subprocess.Popen[bytes]:
 
 
 def started(first: str = "") -> tuple[subprocess.Popen[bytes], bytes]:
-    """Run one that does something first; return it and the line that it prints."""
+    """Run one that does something first; return it and the line that it prints, with "up" at its end."""
     running = subprocess.Popen(
         [sys.executable, "-c", f"{first}\n{SLEEP}"], stdout=subprocess.PIPE, start_new_session=True
     )
@@ -354,8 +354,8 @@ def test_kernels_stand_still_until_it_is_known_whom_to_end_and_no_longer() -> No
     first = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'while True: pass'])"
     )
-    with sleeping(f"{first}; print(p.pid)") as (kernel, line), sleeping() as (other, _):
-        pool = int(line)
+    with sleeping(f"{first}; print(p.pid, end=' ')") as (kernel, line), sleeping() as (other, _):
+        pool = int(line.split()[0])
         guard, told = guarding(lambda: {"one": kernel.pid, "two": other.pid})
         meter = Looking(kernel.pid, pool, other.pid)
         for _ in range(3):
@@ -367,6 +367,18 @@ def test_kernels_stand_still_until_it_is_known_whom_to_end_and_no_longer() -> No
         assert len(told) == 1
 
 
+def test_only_our_own_children_are_held_still() -> None:
+    first = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'while True: pass'])"
+    )
+    with sleeping(f"{first}; print(p.pid, end=' ')") as (_, line):
+        stranger = int(line.split()[0])
+        guard, _ = guarding(lambda: {"one": stranger})
+        meter = Looking(stranger)
+        guard.act(meter, Reading(8 * GIB, 8 * GIB))
+        assert meter.states == ["R"]
+
+
 def test_kernels_go_on_when_looking_fails(child: subprocess.Popen[bytes]) -> None:
     class Broken(Counted):
         def processes(self) -> frozenset[int]:
@@ -376,7 +388,7 @@ def test_kernels_go_on_when_looking_fails(child: subprocess.Popen[bytes]) -> Non
     guard, _ = guarding(lambda: {"one": child.pid})
     with pytest.raises(OSError, match=r"^$"):
         guard.act(Broken(), Reading(GIB, GIB))
-    assert state(child.pid) == "S"
+    assert state(child.pid) != "T"
 
 
 def test_it_is_told_which_kernel_the_system_has_killed_and_once() -> None:
