@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import expect
 
 from af_labextension.memory.reading import MIB
 from testbed.front_end_lab import TOKEN, running_lab_process, wait_until_started
+from testbed.memory_group import memory_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +50,11 @@ def run(page: Any, code: Any) -> None:
     expect(code.locator(".jp-InputPrompt")).not_to_have_text("[ ]:")
 
 
-@pytest.fixture
-def lab(front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
-    """Run a Lab with a limit of its own; a system's needs a control group."""
-    home = tmp_path / "home"
+@contextmanager
+def running_lab(wheel: Path, home: Path, settings: dict[str, Any], **how: Any) -> Iterator[str]:
+    """Run a Lab with a notebook whose first cell fills the memory."""
     (home / "config").mkdir(parents=True)
-    # two Pythons start in the first cell's kernel: the Lab's own memory is far below
-    config = {"FacilityExtension": {"memory_limit": 640 * MIB}}
+    config = {"FacilityExtension": settings}
     (home / "config/jupyter_server_config.json").write_text(json.dumps(config))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {
@@ -64,34 +64,73 @@ def lab(front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
         "nbformat_minor": 5,
     }
     (home / "large.ipynb").write_text(json.dumps(notebook))
-    extensions = {"af_labextension": True}
-    with running_lab_process(front_end_wheel, home, extensions, {}) as address:
+    with running_lab_process(wheel, home, {"af_labextension": True}, {}, **how) as address:
         yield address
 
 
-def test_the_user_is_told_and_can_go_on_when_a_kernel_was_ended(
-    lab: str, new_page: Any, shoot: Any
-) -> None:
-    page = new_page()
+@pytest.fixture
+def lab(front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
+    """Run one with a limit of its own; a system's needs a control group."""
+    # two Pythons start in the first cell's kernel: the Lab's own memory is far below
+    settings = {"memory_limit": 640 * MIB}
+    with running_lab(front_end_wheel, tmp_path / "home", settings) as address:
+        yield address
+
+
+@pytest.fixture
+def late_lab(front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
+    """Run one whose guard keeps nothing free, so that the system kills first."""
+    settings = {"memory_reserve": 1}
+    with (
+        memory_group(640 * MIB) as group,
+        running_lab(front_end_wheel, tmp_path / "home", settings, wrapped=group.command) as address,
+    ):
+        yield address
+
+
+def fill(page: Any, lab: str) -> Any:
+    """Run the first cell until the user is told; return the cells."""
     page.goto(f"{lab}/lab/workspaces/memory/tree/large.ipynb?token={TOKEN}&reset")
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     expect(cells).to_have_count(2, timeout=60_000)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
     run(page, cells.first)
     page.wait_for_selector(NOTICE, timeout=120_000)
-    shoot(page, "memory-notice")
-    dialog = page.locator(NOTICE)
-    for words in ("large.ipynb", "of 640 MiB", "more memory", "pieces", "Dask cluster"):
-        expect(dialog).to_contain_text(words)
+    return cells
+
+
+def go_on(page: Any, cells: Any, title: str) -> None:
+    """Take note, see why there is no result, and run the next cell."""
     page.click('[data-af="memory-ok"]')
     # Lab's own, once: the kernel is not started again and again
     restarting = page.locator(".jp-Dialog", has_text="Kernel Restarting")
     restarting.get_by_role("button", name="Ok").click()
-    expect(cells.first.locator(".jp-OutputArea")).to_contain_text("Kernel ended: no memory left")
+    expect(cells.first.locator(".jp-OutputArea")).to_contain_text(title)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
     run(page, cells.nth(1))
     expect(cells.nth(1).locator(".jp-OutputArea")).to_contain_text("still 42", timeout=60_000)
     expect(page.locator(".jp-Dialog")).to_have_count(0)
+
+
+def test_the_user_is_told_whose_kernel_the_system_has_killed(late_lab: str, new_page: Any) -> None:
+    page = new_page()
+    cells = fill(page, late_lab)
+    expect(page.locator(NOTICE)).to_contain_text(
+        "The kernel of large.ipynb was killed by the system"
+    )
+    go_on(page, cells, "Kernel killed: no memory left")
+
+
+def test_the_user_is_told_and_can_go_on_when_a_kernel_was_ended(
+    lab: str, new_page: Any, shoot: Any
+) -> None:
+    page = new_page()
+    cells = fill(page, lab)
+    shoot(page, "memory-notice")
+    dialog = page.locator(NOTICE)
+    for words in ("large.ipynb", "of 640 MiB", "more memory", "pieces", "Dask cluster"):
+        expect(dialog).to_contain_text(words)
+    go_on(page, cells, "Kernel ended: no memory left")
     shoot(page, "memory-output")
     # the same page later: told already
     page.goto(f"{lab}/lab/workspaces/later?token={TOKEN}&reset")

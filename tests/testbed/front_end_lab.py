@@ -20,7 +20,7 @@ from testbed.iam import free_ports
 from testbed.require import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "af_labextension" / "labextension" / "package.json"
@@ -75,7 +75,11 @@ def front_end_lab(front_end_wheel: Path, tmp_path_factory: pytest.TempPathFactor
 
 @contextmanager
 def running_lab_process(
-    wheel: Path, home: Path, extensions: dict[str, bool], variables: dict[str, str]
+    wheel: Path,
+    home: Path,
+    extensions: dict[str, bool],
+    variables: dict[str, str],
+    wrapped: Callable[..., Sequence[str]] = lambda *command: command,
 ) -> Iterator[str]:
     """Run a JupyterLab with the front end of a wheel; give its address.
 
@@ -89,6 +93,8 @@ def running_lab_process(
         Server extensions, and whether they are on.
     variables
         What is in its environment beside the usual.
+    wrapped
+        Turns the command into one that runs it elsewhere, such as in a control group.
     """
     (port,) = free_ports(1)
     environment = {
@@ -113,7 +119,7 @@ def running_lab_process(
     log = home / "lab.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=home, env=environment, stdout=output, stderr=subprocess.STDOUT
+            wrapped(*command), cwd=home, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     address = f"http://127.0.0.1:{port}"
     try:
