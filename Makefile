@@ -121,7 +121,7 @@ system: ## Install what the tests need from Debian, as root
 KUBE := PYTHONPATH=tests $(BIN)/python -m testbed.kube
 
 # two at a time, since much of their time they wait; what one prints comes at its end
-SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --keep-going --output-sync=target
 
 .PHONY: test
 test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test but those of Kubernetes and images, on JupyterHub 6.1 and 5.5

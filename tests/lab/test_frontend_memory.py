@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
+from af_labextension.memory.processes import look
 from af_labextension.memory.reading import MIB
+from testbed.facility import wait_for
 from testbed.front_end_lab import TOKEN, running_lab_process, wait_until_started
-from testbed.memory_group import memory_group
+from testbed.memory_group import memory_group, standing_still
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from testbed.memory_group import MemoryGroup
 
 pytestmark = pytest.mark.browser
 
@@ -51,14 +56,16 @@ def run(page: Any, code: Any) -> None:
 
 
 @contextmanager
-def running_lab(wheel: Path, home: Path, settings: dict[str, Any], **how: Any) -> Iterator[str]:
+def running_lab(
+    wheel: Path, home: Path, settings: dict[str, Any], first: str = FILL, **how: Any
+) -> Iterator[str]:
     """Run a Lab with a notebook whose first cell fills the memory."""
     (home / "config").mkdir(parents=True)
     config = {"FacilityExtension": settings}
     (home / "config/jupyter_server_config.json").write_text(json.dumps(config))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {
-        "cells": [cell(FILL), cell("print('still', 6 * 7)")],
+        "cells": [cell(first), cell("print('still', 6 * 7)")],
         "metadata": {"kernelspec": kernel},
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -78,24 +85,29 @@ def lab(front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def late_lab(front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
-    """Run one whose guard keeps nothing free, so that the system kills first."""
-    settings = {"memory_reserve": 1}
-    with (
-        memory_group(640 * MIB) as group,
-        running_lab(front_end_wheel, tmp_path / "home", settings, wrapped=group.command) as address,
-    ):
+def group() -> Iterator[MemoryGroup]:
+    """Make a group in which the system kills."""
+    with memory_group(640 * MIB) as made:
+        yield made
+
+
+@pytest.fixture
+def grouped_lab(group: MemoryGroup, front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
+    """Run a Lab in the group; its cell leaves time to see that it runs."""
+    first = f"import time\ntime.sleep(5)\n{FILL}"
+    with running_lab(
+        front_end_wheel, tmp_path / "home", {}, first, wrapped=group.command
+    ) as address:
         yield address
 
 
-def fill(page: Any, lab: str) -> Any:
-    """Run the first cell until the user is told; return the cells."""
+def begin(page: Any, lab: str) -> Any:
+    """Run the first cell; return the cells."""
     page.goto(f"{lab}/lab/workspaces/memory/tree/large.ipynb?token={TOKEN}&reset")
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     expect(cells).to_have_count(2, timeout=60_000)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
     run(page, cells.first)
-    page.wait_for_selector(NOTICE, timeout=120_000)
     return cells
 
 
@@ -112,9 +124,17 @@ def go_on(page: Any, cells: Any, title: str) -> None:
     expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 
-def test_the_user_is_told_whose_kernel_the_system_has_killed(late_lab: str, new_page: Any) -> None:
+def test_the_user_is_told_whose_kernel_the_system_has_killed(
+    grouped_lab: str, group: MemoryGroup, new_page: Any
+) -> None:
     page = new_page()
-    cells = fill(page, late_lab)
+    cells = begin(page, grouped_lab)
+    (server,) = (
+        one.pid for one in look() if one.pid in group.processes and one.parent == os.getpid()
+    )
+    with standing_still(server):
+        wait_for(lambda: group.kills > 0, "the system's kill")
+    page.wait_for_selector(NOTICE, timeout=120_000)
     expect(page.locator(NOTICE)).to_contain_text(
         "The kernel of large.ipynb was killed by the system"
     )
@@ -125,7 +145,8 @@ def test_the_user_is_told_and_can_go_on_when_a_kernel_was_ended(
     lab: str, new_page: Any, shoot: Any
 ) -> None:
     page = new_page()
-    cells = fill(page, lab)
+    cells = begin(page, lab)
+    page.wait_for_selector(NOTICE, timeout=120_000)
     shoot(page, "memory-notice")
     dialog = page.locator(NOTICE)
     for words in ("large.ipynb", "of 640 MiB", "more memory", "pieces", "Dask cluster"):

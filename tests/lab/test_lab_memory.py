@@ -14,7 +14,7 @@ import pytest
 
 from af_labextension.memory.reading import GIB, MIB, Reading
 from testbed.facility import living
-from testbed.memory_group import guarded_lab, memory_group, until
+from testbed.memory_group import guarded_lab, memory_group, standing_still, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,14 +125,15 @@ def test_the_system_kills_when_nobody_guards(own_group: MemoryGroup, tmp_path: P
 def test_the_user_is_told_when_the_system_was_faster(
     own_group: MemoryGroup, tmp_path: Path
 ) -> None:
-    # as good as no reserve; where a system kills all of a group at once nobody is left to tell
-    with guarded_lab(tmp_path / "home", own_group, memory_reserve=1) as lab:
+    # where a system kills all of a group at once nobody is left to tell
+    with guarded_lab(tmp_path / "home", own_group) as lab:
         large = lab.notebook("large.ipynb")
-        large.begin(STEPS)
+        with standing_still(lab.process.pid):
+            large.begin(STEPS)
+            until(lambda: own_group.kills > 0, lab)
         notice = large.ended()
         assert notice["kind"] == "killed"
         assert "large.ipynb" in notice["text"]
-        assert own_group.kills > 0
         assert lab.news() == [notice]
         large.connect()
 

@@ -47,6 +47,11 @@ class MemoryGroup:
         return ["sh", "-c", enter, "sh", *command]
 
     @property
+    def processes(self) -> frozenset[int]:
+        """Who is in it."""
+        return frozenset(map(int, (self.group.folder / "cgroup.procs").read_text().split()))
+
+    @property
     def kills(self) -> int:
         """How many processes the system has killed because the group was full."""
         counted = (self.group.folder / self.group.names.kills).read_text().split()
@@ -105,6 +110,16 @@ def memory_group(limit: int) -> Iterator[MemoryGroup]:
         yield MemoryGroup(Group(folder, parent.names))
     finally:
         _clear(folder)
+
+
+@contextmanager
+def standing_still(process: int) -> Iterator[None]:
+    """Let a server have no processor time, as on a machine that is too busy for its guard."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 @dataclass
