@@ -126,10 +126,10 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --keep-going --output-sync=target
 .PHONY: test
 test: $(VENV)/.dev $(VENV55)/.installed setup system ## Every test but those of Kubernetes and images, on JupyterHub 6.1 and 5.5
 	cd $(FRONT) && npm run --silent test
-	$(SIDE_BY_SIDE) --jobs=2 $(TEST_PARTS:%=_test-%) _test-hubs-5.5
+	$(SIDE_BY_SIDE) --jobs=2 $(TEST_PARTS:%=_test-%)
 
 # the longest first; `units` has all that no other part has
-TEST_PARTS := units labs data hubs
+TEST_PARTS := labs hubs units hubs-5.5 data
 TESTS_labs := tests/lab
 TESTS_data := tests/data tests/faults
 TESTS_hubs := tests/hub tests/browser
@@ -137,12 +137,12 @@ TESTS_units := $(filter-out \
   $(TESTS_labs) $(TESTS_data) $(TESTS_hubs) tests/kube tests/images tests/testbed tests/bench, \
   $(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: $(TEST_PARTS:%=_test-%) _test-hubs-5.5
+_test-hubs-5.5: BIN := $(VENV55)/bin
+TESTS_hubs-5.5 := tests/hub
+
+.PHONY: $(TEST_PARTS:%=_test-%)
 $(TEST_PARTS:%=_test-%): _test-%:
 	$(BIN)/pytest $(TESTS_$*) $(PYTEST_ARGS)
-
-_test-hubs-5.5:
-	$(VENV55)/bin/pytest tests/hub $(PYTEST_ARGS)
 
 .PHONY: test-kube
 test-kube: $(VENV)/.dev setup system helm-tools ## The tests of Kubernetes, values and images, as root on Debian; builds for minutes the first time
