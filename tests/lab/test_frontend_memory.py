@@ -15,6 +15,7 @@ from af_labextension.memory.reading import MIB
 from testbed.facility import wait_for
 from testbed.front_end_lab import TOKEN, running_lab_process, wait_until_started
 from testbed.memory_group import memory_group, standing_still
+from testbed.notebook import begin, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.browser
 
 FILL = f"""
 import time
+time.sleep(5)  # one sees that it runs
 held = []
 while len(held) * 16 < 4096:
     held.append(b"x" * (16 * {MIB}))
@@ -47,25 +49,15 @@ def cell(source: str) -> dict[str, Any]:
     }
 
 
-def run(page: Any, code: Any) -> None:
-    """Run a cell as a person does, who sees where the cursor is and that something happens."""
-    code.locator(".cm-content").click()
-    expect(code.locator(".cm-editor")).to_contain_class("cm-focused")
-    page.keyboard.press("Shift+Enter")
-    expect(code.locator(".jp-InputPrompt")).not_to_have_text("[ ]:")
-
-
 @contextmanager
-def running_lab(
-    wheel: Path, home: Path, settings: dict[str, Any], first: str = FILL, **how: Any
-) -> Iterator[str]:
+def running_lab(wheel: Path, home: Path, settings: dict[str, Any], **how: Any) -> Iterator[str]:
     """Run a Lab with a notebook whose first cell fills the memory."""
     (home / "config").mkdir(parents=True)
     config = {"FacilityExtension": settings}
     (home / "config/jupyter_server_config.json").write_text(json.dumps(config))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {
-        "cells": [cell(first), cell("print('still', 6 * 7)")],
+        "cells": [cell(FILL), cell("print('still', 6 * 7)")],
         "metadata": {"kernelspec": kernel},
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -93,21 +85,19 @@ def group() -> Iterator[MemoryGroup]:
 
 @pytest.fixture
 def grouped_lab(group: MemoryGroup, front_end_wheel: Path, tmp_path: Path) -> Iterator[str]:
-    """Run a Lab in the group; its cell leaves time to see that it runs."""
-    first = f"import time\ntime.sleep(5)\n{FILL}"
-    with running_lab(
-        front_end_wheel, tmp_path / "home", {}, first, wrapped=group.command
-    ) as address:
+    """Run a Lab in the group."""
+    home = tmp_path / "home"
+    with running_lab(front_end_wheel, home, {}, wrapped=group.command) as address:
         yield address
 
 
-def begin(page: Any, lab: str) -> Any:
+def fill(page: Any, lab: str) -> Any:
     """Run the first cell; return the cells."""
     page.goto(f"{lab}/lab/workspaces/memory/tree/large.ipynb?token={TOKEN}&reset")
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     expect(cells).to_have_count(2, timeout=60_000)
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
-    run(page, cells.first)
+    cells.first.locator(".cm-content").click()
+    begin(page, cells.first)
     return cells
 
 
@@ -118,9 +108,8 @@ def go_on(page: Any, cells: Any, title: str) -> None:
     restarting = page.locator(".jp-Dialog", has_text="Kernel Restarting")
     restarting.get_by_role("button", name="Ok").click()
     expect(cells.first.locator(".jp-OutputArea")).to_contain_text(title)
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
-    run(page, cells.nth(1))
-    expect(cells.nth(1).locator(".jp-OutputArea")).to_contain_text("still 42", timeout=60_000)
+    cells.nth(1).locator(".cm-content").click()
+    run(page, cells.nth(1), "still 42")
     expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 
@@ -128,7 +117,7 @@ def test_the_user_is_told_whose_kernel_the_system_has_killed(
     grouped_lab: str, group: MemoryGroup, new_page: Any
 ) -> None:
     page = new_page()
-    cells = begin(page, grouped_lab)
+    cells = fill(page, grouped_lab)
     (server,) = (
         one.pid for one in look() if one.pid in group.processes and one.parent == os.getpid()
     )
@@ -145,7 +134,7 @@ def test_the_user_is_told_and_can_go_on_when_a_kernel_was_ended(
     lab: str, new_page: Any, shoot: Any
 ) -> None:
     page = new_page()
-    cells = begin(page, lab)
+    cells = fill(page, lab)
     page.wait_for_selector(NOTICE, timeout=120_000)
     shoot(page, "memory-notice")
     dialog = page.locator(NOTICE)
