@@ -12,11 +12,11 @@ import psutil
 import pytest
 from distributed import Client
 from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import websocket_connect
 
 from af_labextension.clusters.manager.folder import Folder
 from testbed.lab_clusters import HERE, ask, listed, make, processes, until
 from testbed.lab_server import LAB_TOKEN
+from testbed.websocket import websocket
 
 if TYPE_CHECKING:
     from testbed.lab_server import StartLab
@@ -51,10 +51,8 @@ async def test_dashboards_open_by_their_ticket_only_and_are_live(start_lab: Star
     request = HTTPRequest(
         f"{(root + page).replace('http', 'ws', 1)}/ws", headers={"Origin": "null"}
     )
-    socket = await websocket_connect(request, subprotocols=["bokeh", session])
-    async with asyncio.timeout(30):
+    async with websocket(request, subprotocols=["bokeh", session]) as socket, asyncio.timeout(30):
         assert "ACK" in str(await socket.read_message()) + str(await socket.read_message())
-    socket.close()
     ticket = page.split("/dashboard/")[1].split("/")[0]
     for wrong in (
         page.replace(ticket, "A" * 43),

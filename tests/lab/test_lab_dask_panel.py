@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import websocket_connect
 
 from af_labextension.clusters.names import CLUSTERS
 from testbed import lab_hub as lab_hub_module
@@ -17,6 +16,7 @@ from testbed import lab_server as lab_server_module
 from testbed.lab_clusters import hears, tab
 from testbed.lab_hub import lab_config
 from testbed.lab_server import LAB_TOKEN
+from testbed.websocket import websocket
 
 if TYPE_CHECKING:
     from testbed.gateway import Testbed
@@ -136,14 +136,13 @@ async def test_a_dashboard_is_live_when_its_websocket_is_opened(lab: LabServer) 
     session = html.split('"token":"')[1].split('"')[0]
     # what a sandboxed frame sends
     request = HTTPRequest(f"{page.replace('http', 'ws', 1)}/ws", headers={"Origin": "null"})
-    socket = await websocket_connect(request, subprotocols=["bokeh", session])
-    assert socket.selected_subprotocol == "bokeh"
-    async with asyncio.timeout(30):
+    async with websocket(request, subprotocols=["bokeh", session]) as socket, asyncio.timeout(30):
+        assert socket.selected_subprotocol == "bokeh"
         assert "ACK" in str(await socket.read_message()) + str(await socket.read_message())
-    socket.close()
     wrong = HTTPRequest(request.url.replace(cluster, "0" * 32))
     with pytest.raises(HTTPClientError):
-        await websocket_connect(wrong)
+        async with websocket(wrong):
+            pass
     await ask(lab, "DELETE", f"/{cluster}")
 
 

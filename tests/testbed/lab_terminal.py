@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+
+from testbed.websocket import websocket
 
 if TYPE_CHECKING:
     from testbed.facility import User
@@ -88,9 +89,8 @@ async def run_in_kernel(url: str, token: str, code: str) -> str:
         "buffers": [],
     }
     headers = {"Authorization": f"token {token}"}
-    socket = await websocket_connect(HTTPRequest(f"{url}/channels", headers=headers))
     printed: str = ""
-    try:
+    async with websocket(HTTPRequest(f"{url}/channels", headers=headers)) as socket:
         await socket.write_message(json.dumps(request))
         while True:
             message = await socket.read_message()
@@ -102,5 +102,3 @@ async def run_in_kernel(url: str, token: str, code: str) -> str:
             printed += str(content.get("text", "")) + "\n".join(content.get("traceback", ()))
             if content.get("execution_state") == "idle":
                 return printed
-    finally:
-        socket.close()
